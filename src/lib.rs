@@ -1,0 +1,14 @@
+//! millstream: keyed stream processors over Kafka topics, exactly once.
+
+pub mod broker;
+pub mod codec;
+pub mod error;
+pub mod operators;
+pub mod record;
+pub mod state;
+pub mod time;
+
+pub use codec::{Codec, CodecError, Data, Key};
+pub use error::{Error, ErrorKind, Place, Result};
+pub use record::{Header, Headers, Offset, Record, TopicPartition};
+pub use time::{Clock, ManualClock, SystemClock, Timestamp};

@@ -1,0 +1,270 @@
+//! The operators, one a file, and the contract between them.
+//!
+//! An operator is a plain struct, generic over the user's function, that owns what lies downstream of it. Records reach
+//! it in batches ([`Push::push`]), signals between them, in order with the data ([`Push::signal`]). Nothing here does
+//! input or output or reads a clock: what is to be written goes into [`Cx::out`], what goes wrong into [`Cx::fail`].
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::broker::Outgoing;
+use crate::record::{InputNumber, Record};
+use crate::time::Timestamp;
+
+/// What can be put downstream of an operator.
+///
+/// - `push` takes all records out of `batch` and leaves its memory to the caller.
+/// - After [`Cx::fail`] an operator returns as soon as it can; the task is thrown away and built anew, so it need not
+///   leave its state in order.
+/// - Mutable state is a store of the task or is empty after [`Signal::Flush`]; user functions are `Fn`. An abort builds
+///   the task anew from committed state, and so forgets everything else.
+/// - A signal is handed on after what it releases: on `Flush`, first emit what is held back, then pass `Flush` on.
+pub trait Push<K, V>: Send {
+    /// Processes records, in order.
+    fn push(&mut self, batch: &mut Vec<Record<K, V>>, cx: &mut Cx);
+    /// Processes a signal.
+    fn signal(&mut self, signal: Signal, cx: &mut Cx);
+}
+
+/// What flows along an edge besides records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// No record before this time comes along this edge any more, except late ones.
+    Watermark(Timestamp),
+    /// The transaction is about to be committed: whatever is held back for the sake of fewer updates goes out now.
+    Flush,
+}
+
+/// What an operator may use while it runs, and where its effects go.
+#[derive(Debug, Default)]
+pub struct Cx {
+    /// Records to be written, within the running transaction.
+    pub out: Outgoing,
+    /// The time of day as the step was given it.
+    pub wall: Timestamp,
+    /// Records dropped since the last look, by reason: counted, never silent.
+    pub drops: Drops,
+    failure: Option<Failure>,
+}
+
+/// An operator could not process a record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// The input that it goes back to; `None` where that is not known, and has to be found by smaller transactions.
+    pub input: Option<InputNumber>,
+    /// What sort of thing it is, for the counter.
+    pub reason: DropReason,
+    /// A sentence for the person who has to mend it.
+    pub message: String,
+    /// The operator's name.
+    pub operator: String,
+}
+
+impl Cx {
+    /// Stops the step: the transaction is aborted and its inputs are read again, up to the one that failed, which then
+    /// goes by its source's policy. The first failure of a step counts.
+    pub fn fail(&mut self, failure: Failure) {
+        self.failure.get_or_insert(failure);
+    }
+
+    /// True once something in this step has failed.
+    #[must_use]
+    pub fn failed(&self) -> bool {
+        self.failure.is_some()
+    }
+
+    /// Takes the failure of this step.
+    pub fn take_failure(&mut self) -> Option<Failure> {
+        self.failure.take()
+    }
+}
+
+/// Why a record was dropped, or did not go the usual way. The label of the counter `millstream_records_dropped_total`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+#[repr(u8)]
+pub enum DropReason {
+    /// The bytes are not what the source's codec reads.
+    Unreadable,
+    /// A null key where a key is needed.
+    NullKey,
+    /// A null value where a value is needed, as in an aggregation.
+    NullValue,
+    /// An event time before 1970, or none at all.
+    NegativeTimestamp,
+    /// A number grew beyond what its type holds.
+    Overflow,
+    /// An output record is larger than its topic allows.
+    TooLarge,
+    /// The broker refused an output record.
+    Refused,
+    /// A user's function refused the record.
+    Rejected,
+    /// A user's function panicked.
+    Panicked,
+    /// A value could not be written in its topic's format.
+    Unwritable,
+    /// No branch took the record.
+    NoBranch,
+}
+
+impl DropReason {
+    /// All reasons.
+    pub const ALL: [Self; 11] = [
+        Self::Unreadable,
+        Self::NullKey,
+        Self::NullValue,
+        Self::NegativeTimestamp,
+        Self::Overflow,
+        Self::TooLarge,
+        Self::Refused,
+        Self::Rejected,
+        Self::Panicked,
+        Self::Unwritable,
+        Self::NoBranch,
+    ];
+
+    /// The label's value.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Unreadable => "unreadable",
+            Self::NullKey => "null_key",
+            Self::NullValue => "null_value",
+            Self::NegativeTimestamp => "negative_timestamp",
+            Self::Overflow => "overflow",
+            Self::TooLarge => "too_large",
+            Self::Refused => "refused",
+            Self::Rejected => "rejected",
+            Self::Panicked => "panicked",
+            Self::Unwritable => "unwritable",
+            Self::NoBranch => "no_branch",
+        }
+    }
+}
+
+/// Counts by [`DropReason`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Drops([u64; DropReason::ALL.len()]);
+
+impl Drops {
+    /// Counts one more.
+    pub fn count(&mut self, reason: DropReason) {
+        self.0[reason as usize] += 1;
+    }
+
+    /// The count of a reason.
+    #[must_use]
+    pub fn get(&self, reason: DropReason) -> u64 {
+        self.0[reason as usize]
+    }
+
+    /// The counts, and starts anew at 0.
+    pub fn take(&mut self) -> Self {
+        std::mem::take(self)
+    }
+}
+
+/// A user's function refuses a record: it goes by its source's policy (stop, skip, dead letter) and is counted by
+/// reason. The result's error type of all `try_…` operators.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reject {
+    /// What sort of thing it is, for the counter.
+    pub reason: DropReason,
+    /// A sentence for the person who has to mend it.
+    pub message: String,
+}
+
+impl Reject {
+    /// Refuses a record, with a sentence that says why.
+    pub fn because(message: impl Into<String>) -> Self {
+        Self { reason: DropReason::Rejected, message: message.into() }
+    }
+
+    /// The record has no key.
+    #[must_use]
+    pub fn null_key() -> Self {
+        Self { reason: DropReason::NullKey, message: "the record has no key".into() }
+    }
+
+    /// A number grew beyond what its type holds.
+    pub fn overflow(message: impl Into<String>) -> Self {
+        Self { reason: DropReason::Overflow, message: message.into() }
+    }
+}
+
+/// The downstream ports of an operator, in the order in which they were declared.
+pub struct Out<K, V> {
+    ports: Ports<K, V>,
+    copy: Vec<Record<K, V>>,
+}
+
+impl<K: Clone, V: Clone> Out<K, V> {
+    /// Hands a batch to every port; clones it for all but the last.
+    pub fn push(&mut self, batch: &mut Vec<Record<K, V>>, cx: &mut Cx) {
+        if batch.is_empty() {
+            return;
+        }
+        let Some((last, others)) = self.ports.split_last_mut() else {
+            batch.clear();
+            return;
+        };
+        for port in others {
+            self.copy.clone_from(batch);
+            port.push(&mut self.copy, cx);
+        }
+        last.push(batch, cx);
+    }
+
+    /// Hands a signal to every port.
+    pub fn signal(&mut self, signal: Signal, cx: &mut Cx) {
+        for port in &mut self.ports {
+            port.signal(signal, cx);
+        }
+    }
+
+    /// True where nothing listens.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.ports.is_empty()
+    }
+}
+
+/// Where two operators of one task find each other while it is wired: children leave their ports, then the parent takes
+/// them all. It is empty between two wirings.
+pub struct Edge<K, V>(Arc<Mutex<Ports<K, V>>>);
+
+type Ports<K, V> = Vec<Box<dyn Push<K, V>>>;
+
+impl<K, V> Edge<K, V> {
+    /// An edge that nobody has joined.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(Arc::default())
+    }
+
+    /// A child leaves its port. Tasks are wired from the last declared operator to the first, so ports arrive in
+    /// reverse; [`take`](Self::take) puts them right.
+    pub fn join(&self, port: Box<dyn Push<K, V>>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(port);
+    }
+
+    /// The parent takes all ports.
+    #[must_use]
+    pub fn take(&self) -> Out<K, V> {
+        let mut ports = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        ports.reverse();
+        Out { ports, copy: Vec::new() }
+    }
+}
+
+impl<K, V> Clone for Edge<K, V> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<K, V> Default for Edge<K, V> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
