@@ -70,6 +70,12 @@ impl Batch {
         self.records.push(Entry { offset, timestamp, key, value, headers: headers.clone() });
     }
 
+    /// Forgets the records from an offset on.
+    pub fn cut_at(&mut self, end: Offset) {
+        let keep = self.records.partition_point(|entry| entry.offset < end);
+        self.records.truncate(keep);
+    }
+
     /// The records, in order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = RawRecord<'_>> {
         self.records.iter().map(|entry| RawRecord {

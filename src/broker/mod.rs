@@ -94,6 +94,12 @@ pub trait Broker: Send + Sync + 'static {
     /// When the broker cannot be reached or refuses.
     fn group_members(&self, group: &str) -> Result<Vec<GroupMember>>;
 
+    /// What a group has committed, as anybody may ask; `None` where nothing.
+    ///
+    /// # Errors
+    /// When the broker cannot be reached or refuses.
+    fn committed(&self, group: &str, partitions: &[TopicPartition]) -> Result<Vec<Option<CommittedOffset>>>;
+
     /// A stream thread's connection. It has joined nothing until it subscribes.
     ///
     /// # Errors

@@ -1,0 +1,221 @@
+//! From assigned partitions to running tasks.
+
+use std::collections::BTreeMap;
+
+use crate::broker::CommittedOffset;
+use crate::codec::position::Position;
+use crate::error::{Error, ErrorKind, Result};
+use crate::operators::source::SourcePort;
+use crate::record::{Offset, TopicPartition};
+use crate::state::TaskState;
+use crate::topology::{TaskContext, TaskId};
+
+use super::meters::InputMeters;
+use super::patience::patiently;
+use super::placement;
+use super::restore::Restore;
+use super::status::TaskStatus;
+use super::task::{Input, Task};
+use super::thread::{Parts, Slot, Stage, StreamThread, names};
+
+impl StreamThread {
+    /// Takes over partitions: `fresh` where the group has just assigned them, else they are this member's already and
+    /// are read again from what is committed.
+    pub(crate) fn adopt(&mut self, partitions: Vec<TopicPartition>, fresh: bool) -> Result<()> {
+        self.drop_tasks();
+        let committed = match self.committed_positions(&partitions) {
+            Ok(committed) => committed,
+            Err(error) if error.is_fenced() => return if fresh { self.member.unassign() } else { Ok(()) },
+            Err(error) => return Err(error),
+        };
+        let from: Vec<(TopicPartition, Offset)> =
+            partitions.iter().map(|partition| (partition.clone(), committed[partition].0)).collect();
+        if fresh {
+            patiently("taking the partitions", || self.member.assign(&from))?;
+        } else {
+            patiently("going back", || self.member.seek(&from))?;
+        }
+        self.assigned = partitions;
+        for id in placement::tasks_of(&self.parts.layout, &self.assigned) {
+            let mut missing = placement::inputs_of(&self.parts.layout, id);
+            missing.retain(|input| !self.assigned.contains(input));
+            if missing.is_empty() {
+                self.slots.push(Slot { id, stage: Stage::Waiting });
+            } else {
+                let task = self.name_of(id);
+                tracing::warn!(task, missing = %names(&missing), "a task cannot run: another member has some of its partitions");
+            }
+        }
+        self.committed_at = committed;
+        Ok(())
+    }
+
+    /// Where each partition goes on: what the group has committed, else the start of the log.
+    fn committed_positions(
+        &mut self,
+        partitions: &[TopicPartition],
+    ) -> Result<BTreeMap<TopicPartition, (Offset, Option<Position>)>> {
+        if partitions.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let found = patiently("looking up committed offsets", || self.member.committed(partitions))?;
+        let unknown: Vec<TopicPartition> =
+            partitions.iter().zip(&found).filter(|(_, found)| found.is_none()).map(|(p, _)| p.clone()).collect();
+        let starts = if unknown.is_empty() {
+            Vec::new()
+        } else {
+            patiently("looking up the starts of partitions", || self.parts.broker.start_offsets(&unknown))?
+        };
+        let mut positions: BTreeMap<_, _> =
+            unknown.into_iter().zip(starts).map(|(partition, start)| (partition, (start, None))).collect();
+        for found in found.into_iter().flatten() {
+            let CommittedOffset { partition, offset, metadata } = found;
+            let position = Position::decode(&metadata).map_err(|error| {
+                Error::new(
+                    ErrorKind::Config,
+                    format!("the offset that the group has committed for {partition} is not this application's: {error}"),
+                )
+                .remedy("give the application another id, or reset the group's offsets")
+            })?;
+            positions.insert(partition, (offset, Some(position)));
+        }
+        Ok(positions)
+    }
+
+    /// Moves tasks on that are not running yet. True where anything moved.
+    pub(crate) fn restore(&mut self) -> Result<bool> {
+        let mut moved = false;
+        for number in 0..self.slots.len() {
+            moved |= match &mut self.slots[number].stage {
+                Stage::Running(_) => false,
+                Stage::Waiting => self.begin(number)?,
+                Stage::Restoring(restore) => {
+                    let before = restore.restored();
+                    let complete = restore.step()?;
+                    let moved = complete || restore.restored() > before;
+                    let remaining = restore.remaining();
+                    let id = self.slots[number].id;
+                    let gauge = self.parts.metrics.restore_remaining(&self.name_of(id));
+                    gauge.set(i64::try_from(remaining).unwrap_or(i64::MAX));
+                    if complete {
+                        self.finish_restore(number)?;
+                    }
+                    moved
+                }
+            };
+        }
+        Ok(moved)
+    }
+
+    /// Takes the lease of a task's state and begins its restore.
+    fn begin(&mut self, number: usize) -> Result<bool> {
+        let id = self.slots[number].id;
+        let changelogs = placement::changelogs_of(&self.parts.layout, id);
+        let name = self.name_of(id);
+        let state = if changelogs.is_empty() {
+            TaskState::stateless()
+        } else {
+            let stores: Vec<&str> = changelogs.iter().map(|(store, _)| store.as_str()).collect();
+            let Some(state) = self.parts.states.lease(&name, &stores)? else { return Ok(false) };
+            state
+        };
+        state.abort();
+        let now = self.parts.clock.elapsed();
+        let restore = Restore::begin(&self.parts.broker, state, changelogs, self.sequence(id), now)?;
+        if restore.remaining() > 0 {
+            tracing::info!(task = name, records = restore.remaining(), "restoring");
+        }
+        self.slots[number].stage = Stage::Restoring(restore);
+        Ok(true)
+    }
+
+    fn finish_restore(&mut self, number: usize) -> Result<()> {
+        let id = self.slots[number].id;
+        let Stage::Restoring(restore) = std::mem::replace(&mut self.slots[number].stage, Stage::Waiting) else {
+            return Ok(());
+        };
+        let took = self.parts.clock.elapsed().saturating_sub(restore.started());
+        let restored = restore.restored();
+        let sequence = self.sequence(id);
+        let name = self.name_of(id);
+        if restored > 0 {
+            tracing::info!(task = name, records = restored, took = ?took, "restored");
+        }
+        self.parts.metrics.restored_records().inc_by(restored);
+        self.parts.metrics.restore_took(took);
+        let state = restore.finish(sequence.unwrap_or(0));
+        if sequence.is_none() && !state.is_empty()? {
+            return Err(Error::new(
+                ErrorKind::State,
+                format!("task {name} has state, but its group has no committed offsets: reading its topics from their start would count records twice"),
+            )
+            .remedy(
+                "if the group was deleted or its offsets expired, delete the state directory and the changelog topics to start anew, or set the group's offsets to where the state stands",
+            ));
+        }
+        let task = self.build(id, state);
+        self.slots[number].stage = Stage::Running(task);
+        Ok(())
+    }
+
+    fn name_of(&self, id: TaskId) -> String {
+        placement::name_of(&self.parts.layout, id)
+    }
+
+    /// The task's commit sequence; `None` where it has never committed.
+    fn sequence(&self, id: TaskId) -> Option<u64> {
+        let inputs = placement::inputs_of(&self.parts.layout, id);
+        let positions = inputs.iter().filter_map(|input| self.committed_at.get(input)?.1.as_ref());
+        positions.map(|position| position.sequence).max()
+    }
+
+    /// Wires a task's operators from what is committed.
+    fn build(&self, id: TaskId, state: TaskState) -> Task {
+        let Parts { layout, topology, options, metrics, .. } = &self.parts;
+        let wired = topology.task(&TaskContext { layout, task: id, state: &state, options });
+        let partitions = placement::inputs_of(layout, id);
+        let input = |(mut port, partition): (Box<dyn SourcePort>, TopicPartition)| {
+            let (offset, position) = self.committed_at[&partition].clone();
+            let position = position.unwrap_or_default();
+            port.start(offset, position.index, position.watermark);
+            let meters = InputMeters::new(metrics, &partition);
+            Input { partition, port, caught_up: false, fetched: offset, lag: None, meters }
+        };
+        let inputs = wired.sources.into_iter().zip(partitions).map(input).collect();
+        Task::new(inputs, wired.stores, state, self.sequence(id).unwrap_or(0))
+    }
+
+    /// Builds all running tasks anew from what is committed and reads their inputs again from there.
+    pub(crate) fn rebuild_tasks(&mut self) -> Result<()> {
+        let mut from = Vec::new();
+        for number in 0..self.slots.len() {
+            let id = self.slots[number].id;
+            for input in placement::inputs_of(&self.parts.layout, id) {
+                let offset = self.committed_at[&input].0;
+                from.push((input, offset));
+            }
+            if let Stage::Running(task) = std::mem::replace(&mut self.slots[number].stage, Stage::Waiting) {
+                task.state.abort();
+                self.slots[number].stage = Stage::Running(self.build(id, task.state));
+            }
+        }
+        patiently("going back", || self.member.seek(&from))
+    }
+
+    pub(crate) fn task_statuses(&self) -> Vec<TaskStatus> {
+        let status = |slot: &Slot| {
+            let (state, restore_remaining) = match &slot.stage {
+                Stage::Waiting => ("waiting for its state", 0),
+                Stage::Restoring(restore) => ("restoring", restore.remaining()),
+                Stage::Running(_) => ("running", 0),
+            };
+            let lag = match &slot.stage {
+                Stage::Running(task) => task.lag(),
+                _ => None,
+            };
+            let name = self.name_of(slot.id);
+            TaskStatus { name, thread: self.number, state: state.into(), lag, restore_remaining }
+        };
+        self.slots.iter().map(status).collect()
+    }
+}

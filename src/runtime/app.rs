@@ -1,0 +1,191 @@
+//! An application: one topology, run by this process's stream threads. Started by [`App::start`], watched and stopped
+//! through [`Running`].
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crate::broker::Broker;
+use crate::error::{Error, ErrorKind, Result};
+use crate::metrics::Metrics;
+use crate::time::{Clock, SystemClock};
+use crate::topology::Topology;
+
+use super::caretaker::Caretaker;
+use super::config::Config;
+use super::setup;
+use super::status::{AppState, Shared, Status};
+use super::thread::Parts;
+
+/// A topology with a broker and a configuration, ready to be started.
+///
+/// ```no_run
+/// # use millstream::{App, Broker, Config, Topology};
+/// # fn run(topology: Topology, broker: std::sync::Arc<dyn Broker>) -> millstream::Result<()> {
+/// let running = App::new(topology, broker, Config::new("shop")).start()?;
+/// running.join()
+/// # }
+/// ```
+pub struct App {
+    topology: Topology,
+    broker: Arc<dyn Broker>,
+    config: Config,
+    clock: Arc<dyn Clock>,
+    metrics: Metrics,
+}
+
+impl App {
+    /// Runs `topology` on `broker`.
+    pub fn new(topology: Topology, broker: Arc<dyn Broker>, config: Config) -> Self {
+        let clock = Arc::new(SystemClock::new());
+        Self { topology, broker, config, clock, metrics: Metrics::new() }
+    }
+
+    /// Uses these metrics: several applications of one process share them.
+    #[must_use]
+    pub fn metrics(mut self, metrics: &Metrics) -> Self {
+        self.metrics = metrics.clone();
+        self
+    }
+
+    /// Uses this clock.
+    #[must_use]
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Checks the topics, creates those that are missing, and starts the stream threads.
+    ///
+    /// # Errors
+    /// When a source topic is missing, a topic is not as the topology needs it, the state directory is in use, or the
+    /// broker cannot be reached.
+    pub fn start(self) -> Result<Running> {
+        let Self { topology, broker, config, clock, metrics } = self;
+        let metrics = metrics.topology(topology.name());
+        let prepared = setup::prepare(topology, broker, config, clock, metrics)?;
+        let shared = Arc::clone(&prepared.parts.shared);
+        let mut threads = Vec::new();
+        for number in 0..prepared.parts.config.threads {
+            let started = prepared
+                .thread(number)
+                .and_then(|thread| spawn(&format!("stream-{number}"), move || thread.run()));
+            match started {
+                Ok(handle) => threads.push(handle),
+                Err(error) => {
+                    shared.stop();
+                    join_all(threads);
+                    return Err(error);
+                }
+            }
+        }
+        let setup::Prepared { parts, application, .. } = prepared;
+        let caretaker = Caretaker::new(parts.clone(), application);
+        let caretaker = spawn("caretaker", move || caretaker.run())?;
+        Ok(Running { shared, threads, caretaker: Some(caretaker), parts })
+    }
+}
+
+/// An application that has been started. Dropping it stops it and waits for its end.
+pub struct Running {
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
+    caretaker: Option<JoinHandle<()>>,
+    parts: Parts,
+}
+
+impl Running {
+    /// Asks it to commit what it has and stop; returns at once.
+    pub fn stop(&self) {
+        self.shared.stop();
+    }
+
+    /// Something that stops it from elsewhere, such as a signal handler's task.
+    pub fn stopper(&self) -> impl Fn() + Send + Sync + 'static {
+        let shared = Arc::clone(&self.shared);
+        move || shared.stop()
+    }
+
+    /// What it is doing.
+    pub fn status(&self) -> Status {
+        self.shared.status(self.parts.config.threads)
+    }
+
+    /// A view of [`status`](Self::status) that can be handed to others, such as a health endpoint.
+    pub fn watch(&self) -> Watch {
+        Watch { shared: Arc::clone(&self.shared), threads: self.parts.config.threads }
+    }
+
+    /// True once all stream threads have ended.
+    pub fn is_finished(&self) -> bool {
+        self.threads.iter().all(JoinHandle::is_finished)
+    }
+
+    /// Waits until it is in `state`, or has ended, or `timeout` is over; true in the first case.
+    pub fn wait_for(&self, state: AppState, timeout: Duration) -> bool {
+        let start = self.parts.clock.elapsed();
+        loop {
+            if self.status().state == state {
+                return true;
+            }
+            let waited = self.parts.clock.elapsed().saturating_sub(start);
+            if waited >= timeout || self.is_finished() {
+                return self.status().state == state;
+            }
+            self.shared.wait((timeout - waited).min(Duration::from_millis(50)));
+        }
+    }
+
+    /// Waits for its end: after [`stop`](Self::stop), at the end of a bounded run, or because of an error.
+    ///
+    /// # Errors
+    /// The error that ended it.
+    pub fn join(mut self) -> Result<()> {
+        self.finish()
+    }
+
+    fn finish(&mut self) -> Result<()> {
+        let panicked = join_all(std::mem::take(&mut self.threads));
+        self.shared.stop();
+        join_all(self.caretaker.take().into_iter().collect());
+        self.parts.states.close();
+        match self.shared.error() {
+            Some(error) => Err(error),
+            None if panicked => Err(Error::new(ErrorKind::Internal, "a stream thread panicked")),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.shared.stop();
+        if let Err(error) = self.finish() {
+            tracing::debug!("the application had failed: {error}");
+        }
+    }
+}
+
+/// Watches an application without owning it.
+#[derive(Clone)]
+pub struct Watch {
+    shared: Arc<Shared>,
+    threads: usize,
+}
+
+impl Watch {
+    /// What the application is doing.
+    pub fn status(&self) -> Status {
+        self.shared.status(self.threads)
+    }
+}
+
+fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
+    let spawned = std::thread::Builder::new().name(name.to_owned()).spawn(run);
+    spawned.map_err(|error| Error::new(ErrorKind::Internal, "a thread could not be started").caused_by(error))
+}
+
+/// Waits for threads; true where one of them panicked.
+fn join_all(threads: Vec<JoinHandle<()>>) -> bool {
+    threads.into_iter().fold(false, |panicked, thread| thread.join().is_err() || panicked)
+}

@@ -1,0 +1,98 @@
+//! How a topology is to be run.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::broker::Guarantee;
+use crate::error::{Error, ErrorKind, Result};
+use crate::state::StateOptions;
+use crate::topology::Emission;
+
+/// How a topology is to be run. Start from [`Config::new`] and change what differs.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The application's id. With the topology's name it makes the group, the transactional ids and the names of the
+    /// internal topics: another id is another application that starts from the beginning.
+    pub application: String,
+    /// Names this process within the group, so that it gets its tasks back after a restart. Two running processes must
+    /// not share one. Where `None`, it is kept in the state directory, or made up for state in memory.
+    pub instance: Option<String>,
+    /// How many stream threads.
+    pub threads: usize,
+    /// Exactly once or at least once.
+    pub guarantee: Guarantee,
+    /// The longest time between two commits while there is work.
+    pub commit_interval: Duration,
+    /// The shortest time between two commits: bounds the rate of transactions of a quiet stream.
+    pub commit_gap: Duration,
+    /// Where the local state lives.
+    pub state: StateOptions,
+    /// Process what the source topics hold at the start, commit, and stop.
+    pub until_end: bool,
+    /// Actual names for the topics of the topology.
+    pub topics: BTreeMap<String, String>,
+    /// When aggregations hand their updates on.
+    pub emission: Emission,
+    /// Bytes of decoded rows that the stores of one thread may keep.
+    pub cache_bytes: usize,
+    /// Bytes of changed rows that one transaction may hold; more, and it is committed early.
+    pub dirty_bytes: usize,
+    /// How long the group waits for a silent process before its tasks move.
+    pub session_timeout: Duration,
+    /// How long the transaction of a dead process may hold its readers up.
+    pub transaction_timeout: Duration,
+    /// How often records that were processed are deleted from the repartition topics.
+    pub purge_interval: Duration,
+    /// Leave the group at once when stopped, so that others take the tasks over; else they wait for this process to be
+    /// back, as a rolling restart wants it.
+    pub leave_on_stop: bool,
+    /// How often a transaction that fails is tried with fewer records before the application gives up.
+    pub attempts: u32,
+}
+
+impl Config {
+    /// The defaults, for an application called `application`.
+    pub fn new(application: impl Into<String>) -> Self {
+        Self {
+            application: application.into(),
+            instance: None,
+            threads: 1,
+            guarantee: Guarantee::ExactlyOnce,
+            commit_interval: Duration::from_millis(100),
+            commit_gap: Duration::from_millis(5),
+            state: StateOptions::Memory,
+            until_end: false,
+            topics: BTreeMap::new(),
+            emission: Emission::EachCommit,
+            cache_bytes: 64 << 20,
+            dirty_bytes: 32 << 20,
+            session_timeout: Duration::from_secs(10),
+            transaction_timeout: Duration::from_secs(15),
+            purge_interval: Duration::from_secs(30),
+            leave_on_stop: false,
+            attempts: 100,
+        }
+    }
+
+    /// Checks what cannot be.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`], with the setting's name and the remedy.
+    pub fn validate(&self) -> Result<()> {
+        let wrong = |message: String| Err(Error::new(ErrorKind::Config, message));
+        if self.application.is_empty() {
+            return wrong("the application id is empty".into());
+        }
+        if self.threads == 0 {
+            return wrong("threads is 0: a topology needs at least one stream thread".into());
+        }
+        if self.commit_interval * 2 > self.transaction_timeout {
+            return wrong(format!(
+                "the commit interval ({:?}) is more than half of the transaction timeout ({:?}): the broker would abort \
+                 transactions that are still at work",
+                self.commit_interval, self.transaction_timeout
+            ));
+        }
+        Ok(())
+    }
+}

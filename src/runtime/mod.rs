@@ -1,0 +1,32 @@
+//! Running a topology: applications, stream threads, tasks, commits.
+//!
+//! - [`app`]: an application is started, watched and stopped.
+//! - `setup`: topics are checked and created before the first thread starts.
+//! - `thread`: one round of a stream thread's loop.
+//! - `adopt` and `restore`: from assigned partitions to running tasks.
+//! - `task`: one sub-topology for one partition; no input or output, no clock.
+//! - `commit`: exactly once, and its one rule.
+//! - `suspects`: the one record that a transaction fails on.
+//! - `route`: partitions and limits of what is sent.
+//! - `caretaker`: purging, and the end of a bounded run.
+
+mod adopt;
+pub mod app;
+mod caretaker;
+pub(crate) mod cluster;
+mod commit;
+pub mod config;
+mod meters;
+mod patience;
+mod placement;
+mod restore;
+mod route;
+mod setup;
+pub mod status;
+mod suspects;
+mod task;
+pub(crate) mod thread;
+
+pub use app::{App, Running, Watch};
+pub use config::Config;
+pub use status::{AppState, Status, TaskStatus};

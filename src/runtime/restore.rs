@@ -1,0 +1,127 @@
+//! Bringing a task's state up to its changelogs before it runs.
+//!
+//! The end is the high watermark at the start, read as a reader of uncommitted records sees it; the records are read
+//! as a reader of committed ones. So a transaction that was committed a moment ago, and whose markers are not written
+//! yet, is waited for and not missed (KAFKA-10167).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::broker::{Batch, Broker, Isolation, Reader};
+use crate::error::Result;
+use crate::record::{Offset, TopicPartition};
+use crate::state::TaskState;
+
+use super::patience::patiently;
+
+/// How many records are taken from a changelog before the others and the rest of the thread get their turn.
+const SLICE: usize = 10_000;
+
+/// A restore under way.
+pub(crate) struct Restore {
+    state: TaskState,
+    changelogs: Vec<Changelog>,
+    reader: Option<Box<dyn Reader>>,
+    batch: Batch,
+    restored: u64,
+    started: Duration,
+}
+
+struct Changelog {
+    store: String,
+    partition: TopicPartition,
+    position: Offset,
+    end: Offset,
+}
+
+impl Restore {
+    /// Looks at what is missing. `changelogs` are the stores' names with their changelog partitions; `sequence` is the
+    /// task's committed one: a state that stands at it already is complete.
+    pub(crate) fn begin(
+        broker: &Arc<dyn Broker>,
+        state: TaskState,
+        changelogs: Vec<(String, TopicPartition)>,
+        sequence: Option<u64>,
+        now: Duration,
+    ) -> Result<Self> {
+        let stand = state.stand();
+        let mut restore =
+            Self { state, changelogs: Vec::new(), reader: None, batch: Batch::default(), restored: 0, started: now };
+        if changelogs.is_empty() || (sequence.is_some() && sequence == Some(stand.sequence)) {
+            return Ok(restore);
+        }
+        let partitions: Vec<TopicPartition> = changelogs.iter().map(|(_, partition)| partition.clone()).collect();
+        let starts = patiently("looking up the starts of changelogs", || broker.start_offsets(&partitions))?;
+        let ends = patiently("looking up the ends of changelogs", || {
+            broker.end_offsets(&partitions, Isolation::ReadUncommitted)
+        })?;
+        let known: Vec<Option<Offset>> =
+            changelogs.iter().map(|(store, _)| stand.changelogs.get(store).copied()).collect();
+        // A position outside the log means that the log is not the one this state was made from: it is no help.
+        let foreign = known.iter().zip(starts.iter().zip(&ends)).any(|(known, (start, end))| {
+            known.is_some_and(|known| known < *start || known > *end)
+        });
+        if foreign {
+            tracing::warn!(?partitions, "local state does not fit its changelogs: it is restored from their start");
+            restore.state.clear()?;
+        }
+        for (((store, partition), known), (start, end)) in
+            changelogs.into_iter().zip(known).zip(starts.into_iter().zip(ends))
+        {
+            let position = if foreign { start } else { known.unwrap_or(start) };
+            restore.changelogs.push(Changelog { store, partition, position, end });
+        }
+        if restore.remaining() > 0 {
+            let from: Vec<_> = restore.changelogs.iter().map(|log| (log.partition.clone(), log.position)).collect();
+            restore.reader = Some(patiently("opening changelogs", || broker.reader(&from))?);
+        }
+        Ok(restore)
+    }
+
+    /// Reads a slice of each changelog. True when the state is complete.
+    pub(crate) fn step(&mut self) -> Result<bool> {
+        let Some(reader) = &mut self.reader else { return Ok(true) };
+        for (number, log) in self.changelogs.iter_mut().enumerate() {
+            if log.position >= log.end {
+                continue;
+            }
+            let fetched = patiently("reading a changelog", || {
+                self.batch.clear();
+                reader.fetch(number, SLICE, &mut self.batch)
+            })?;
+            let rows = self.batch.iter().filter_map(|record| Some((record.key?, record.value)));
+            log.position = log.position.max(fetched.position);
+            self.state.restore(&log.store, rows, log.position)?;
+            self.restored += self.batch.len() as u64;
+        }
+        Ok(self.remaining() == 0)
+    }
+
+    /// How many offsets are still to be read.
+    pub(crate) fn remaining(&self) -> u64 {
+        self.changelogs.iter().map(|log| u64::try_from(log.end - log.position).unwrap_or(0)).sum()
+    }
+
+    /// How many records have been read.
+    pub(crate) fn restored(&self) -> u64 {
+        self.restored
+    }
+
+    /// When it began, by the runtime's clock.
+    pub(crate) fn started(&self) -> Duration {
+        self.started
+    }
+
+    /// Sleeps until more may have arrived.
+    pub(crate) fn wait(&mut self, timeout: Duration) {
+        if let Some(reader) = &mut self.reader {
+            reader.wait(timeout);
+        }
+    }
+
+    /// The complete state, which stands at `sequence` now.
+    pub(crate) fn finish(self, sequence: u64) -> TaskState {
+        self.state.restored(sequence);
+        self.state
+    }
+}

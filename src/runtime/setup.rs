@@ -1,0 +1,181 @@
+//! Before the first thread starts: the topics are looked at, those that are missing are created, and the group is asked
+//! whether its members run the same plan.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::broker::{Broker, MemberOptions, NewTopic, TopicDescription};
+use crate::error::{Error, ErrorKind, Result};
+use crate::metrics::TopologyMetrics;
+use crate::state::States;
+use crate::time::Clock;
+use crate::topology::{Layout, Renames, TaskOptions, Topology};
+
+use super::config::Config;
+use super::status::Shared;
+use super::thread::{Parts, StreamThread};
+
+/// A process of an application, set up: its stream threads can be made.
+pub(crate) struct Prepared {
+    pub(crate) parts: Parts,
+    pub(crate) application: String,
+    instance: String,
+}
+
+/// Looks at the topics, creates those that are missing, opens the state, and asks the group about its plan.
+pub(crate) fn prepare(
+    topology: Topology,
+    broker: Arc<dyn Broker>,
+    config: Config,
+    clock: Arc<dyn Clock>,
+    metrics: TopologyMetrics,
+) -> Result<Prepared> {
+    config.validate()?;
+    let layout = fit(&topology, &*broker, &config)?;
+    let application = group_of(&config, &topology);
+    check_group(&*broker, &application, &layout)?;
+    let states = States::open(config.state.clone(), &application)?;
+    let instance = config.instance.clone().unwrap_or_else(|| states.instance().to_owned());
+    let options = TaskOptions {
+        emission: config.emission,
+        cache_bytes: config.cache_bytes / config.threads,
+        ..TaskOptions::default()
+    };
+    let parts = Parts {
+        topology: Arc::new(topology),
+        layout: Arc::new(layout),
+        config: Arc::new(config),
+        options: Arc::new(options),
+        broker,
+        states,
+        clock,
+        metrics,
+        shared: Arc::new(Shared::default()),
+    };
+    Ok(Prepared { parts, application, instance })
+}
+
+impl Prepared {
+    /// A stream thread with its connection.
+    pub(crate) fn thread(&self, number: usize) -> Result<StreamThread> {
+        let instance = format!("{}-{}-{number}", self.application, self.instance);
+        let config = &self.parts.config;
+        let member = self.parts.broker.connect(&MemberOptions {
+            group: self.application.clone(),
+            transactional_id: instance.clone(),
+            instance,
+            client_id: client_id(&self.application, &self.parts.layout),
+            guarantee: config.guarantee,
+            session_timeout: config.session_timeout,
+            transaction_timeout: config.transaction_timeout,
+        })?;
+        StreamThread::new(number, self.parts.clone(), member)
+    }
+}
+
+/// The group of a topology: one topology is one application towards the broker.
+fn group_of(config: &Config, topology: &Topology) -> String {
+    format!("{}-{}", config.application, topology.name())
+}
+
+/// Fits the plan to the broker, creates missing internal and output topics, and checks those that are there.
+fn fit(topology: &Topology, broker: &dyn Broker, config: &Config) -> Result<Layout> {
+    let application = group_of(config, topology);
+    let renames: Renames = config.topics.iter().map(|(declared, actual)| (declared.clone(), actual.clone())).collect();
+    let sources: Vec<&str> = topology.sources().into_iter().map(|topic| renames.actual(topic)).collect();
+    let described = broker.describe_topics(&sources)?;
+    if let Some(missing) = sources.iter().find(|source| !described.contains_key(**source)) {
+        return Err(Error::new(ErrorKind::Topic, format!("source topic {missing} does not exist"))
+            .remedy("create it, or name the topic to read instead: --topic NAME=ACTUAL"));
+    }
+    let mut counts = partition_counts(&described);
+    // A first layout names the internal topics; those that exist already keep the count they have.
+    let first = topology.layout(&application, &renames, &counts)?;
+    let internal: Vec<&str> = first.internal.iter().map(|topic| &*topic.name).collect();
+    let existing = broker.describe_topics(&internal)?;
+    counts.extend(partition_counts(&existing));
+    let layout = topology.layout(&application, &renames, &counts)?;
+    create_missing(broker, &layout, &existing)?;
+    check_internal(broker, &layout)?;
+    Ok(layout)
+}
+
+fn partition_counts(described: &BTreeMap<String, TopicDescription>) -> BTreeMap<String, u32> {
+    described.iter().map(|(topic, description)| (topic.clone(), description.partitions)).collect()
+}
+
+fn create_missing(broker: &dyn Broker, layout: &Layout, existing: &BTreeMap<String, TopicDescription>) -> Result<()> {
+    let missing = layout.internal.iter().filter(|topic| !existing.contains_key(&*topic.name));
+    let mut topics: Vec<NewTopic> = missing
+        .map(|topic| NewTopic {
+            name: topic.name.to_string(),
+            partitions: topic.partitions,
+            settings: owned(&topic.settings()),
+        })
+        .collect();
+    let outputs: Vec<&str> = layout.outputs.iter().map(|topic| &**topic).collect();
+    let there = broker.describe_topics(&outputs)?;
+    let partitions = layout.subs.iter().map(|sub| sub.partitions).max().unwrap_or(1);
+    for output in outputs.into_iter().filter(|output| !there.contains_key(*output)) {
+        topics.push(NewTopic { name: output.to_owned(), partitions, settings: BTreeMap::new() });
+    }
+    if topics.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<&str> = topics.iter().map(|topic| topic.name.as_str()).collect();
+    tracing::info!(topics = names.join(" "), "creating topics");
+    broker.create_topics(&topics)
+}
+
+fn owned(settings: &[(&'static str, String)]) -> BTreeMap<String, String> {
+    settings.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect()
+}
+
+/// Internal topics must be as they are created here: with a retention by time the broker would delete state.
+fn check_internal(broker: &dyn Broker, layout: &Layout) -> Result<()> {
+    let names: Vec<&str> = layout.internal.iter().map(|topic| &*topic.name).collect();
+    let described = broker.describe_topics(&names)?;
+    for topic in &layout.internal {
+        let wrong = |message: String| Error::new(ErrorKind::Topic, message);
+        let Some(description) = described.get(&*topic.name) else {
+            return Err(wrong(format!("internal topic {} was created but is not there", topic.name)));
+        };
+        if description.partitions != topic.partitions {
+            return Err(wrong(format!(
+                "internal topic {} has {} partitions where the topology needs {}",
+                topic.name, description.partitions, topic.partitions
+            ))
+            .remedy("give the application another id, or delete the topic together with the group's offsets"));
+        }
+        for (name, value) in topic.settings() {
+            if let Some(found) = description.settings.get(name).filter(|found| **found != value) {
+                return Err(wrong(format!("internal topic {} has {name}={found} where {value} is needed", topic.name))
+                    .remedy(format!("set it: kafka-configs --alter --topic {} --add-config {name}={value}", topic.name)));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The `client.id` of this application's members: it carries the plan's fingerprint, for [`check_group`].
+fn client_id(application: &str, layout: &Layout) -> String {
+    format!("{application}|{:016x}", layout.fingerprint)
+}
+
+/// Refuses to join members that run another plan: they subscribe to other topics, and the partitions of one task would
+/// end up with different members.
+fn check_group(broker: &dyn Broker, application: &str, layout: &Layout) -> Result<()> {
+    let own = client_id(application, layout);
+    let members = broker.group_members(application)?;
+    let other = members.iter().find(|member| member.client_id.contains('|') && member.client_id != own);
+    other.map_or(Ok(()), |other| {
+        Err(Error::new(
+            ErrorKind::Config,
+            format!(
+                "group {application} has a member at {} that runs another plan ({} here, {} there)",
+                other.host, own, other.client_id
+            ),
+        )
+        .remedy("stop all processes of the old plan before the first one of the new plan starts"))
+    })
+}

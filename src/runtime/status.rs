@@ -1,0 +1,159 @@
+//! What the stream threads of an application tell the rest of the process.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::error::Error;
+use crate::record::{Offset, TopicPartition};
+
+/// What an application is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AppState {
+    /// Waiting for its first assignment.
+    Starting,
+    /// At least one task is being restored.
+    Restoring,
+    /// All tasks that it has are running.
+    Running,
+    /// It was told to stop and commits what it has.
+    Stopping,
+    /// It has stopped in good order.
+    Stopped,
+    /// It has stopped because of an error.
+    Failed,
+}
+
+/// What an application is doing, in detail.
+#[derive(Clone, Debug)]
+pub struct Status {
+    /// In one word.
+    pub state: AppState,
+    /// How many stream threads it was started with.
+    pub threads: usize,
+    /// Its tasks here.
+    pub tasks: Vec<TaskStatus>,
+    /// Why it has failed.
+    pub error: Option<String>,
+    /// How many assignments its threads have been given.
+    pub rebalances: u64,
+}
+
+/// What a task is doing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TaskStatus {
+    /// Its name: the sub-topology's and the partition's number.
+    pub name: String,
+    /// The stream thread that has it.
+    pub thread: usize,
+    /// `running`, `restoring`, or what it waits for.
+    pub state: String,
+    /// How many records it is behind, as far as known.
+    pub lag: Option<u64>,
+    /// How many changelog offsets are still to be restored.
+    pub restore_remaining: u64,
+}
+
+/// What the stream threads and the application's handle share.
+#[derive(Debug, Default)]
+pub(crate) struct Shared {
+    stop: AtomicBool,
+    inner: Mutex<Inner>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    threads: BTreeMap<usize, ThreadStatus>,
+    error: Option<Error>,
+    bounds: Option<BTreeMap<TopicPartition, Offset>>,
+    purgeable: BTreeMap<TopicPartition, Offset>,
+}
+
+/// What one stream thread is doing.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ThreadStatus {
+    pub(crate) assigned: bool,
+    pub(crate) tasks: Vec<TaskStatus>,
+    pub(crate) rebalances: u64,
+    pub(crate) ended: bool,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks all threads to commit and end.
+    pub(crate) fn stop(&self) {
+        self.stop.store(true, Ordering::SeqCst);
+        self.changed.notify_all();
+    }
+
+    pub(crate) fn stopping(&self) -> bool {
+        self.stop.load(Ordering::SeqCst)
+    }
+
+    /// The first error counts; it stops all threads.
+    pub(crate) fn fail(&self, error: Error) {
+        self.lock().error.get_or_insert(error);
+        self.stop();
+    }
+
+    pub(crate) fn error(&self) -> Option<Error> {
+        self.lock().error.clone()
+    }
+
+    pub(crate) fn report(&self, thread: usize, status: ThreadStatus) {
+        self.lock().threads.insert(thread, status);
+        self.changed.notify_all();
+    }
+
+    /// Where a bounded run ends, once that is fixed.
+    pub(crate) fn bounds(&self) -> Option<BTreeMap<TopicPartition, Offset>> {
+        self.lock().bounds.clone()
+    }
+
+    pub(crate) fn set_bounds(&self, bounds: BTreeMap<TopicPartition, Offset>) {
+        self.lock().bounds = Some(bounds);
+    }
+
+    /// Records of a repartition topic before this offset have been processed for good.
+    pub(crate) fn purgeable(&self, partition: TopicPartition, before: Offset) {
+        self.lock().purgeable.insert(partition, before);
+    }
+
+    pub(crate) fn take_purgeable(&self) -> Vec<(TopicPartition, Offset)> {
+        std::mem::take(&mut self.lock().purgeable).into_iter().collect()
+    }
+
+    /// Sleeps until something is reported or the application is told to stop, at most `timeout`.
+    pub(crate) fn wait(&self, timeout: Duration) {
+        let inner = self.lock();
+        let _woken = self.changed.wait_timeout(inner, timeout).unwrap_or_else(PoisonError::into_inner);
+    }
+
+    pub(crate) fn status(&self, threads: usize) -> Status {
+        let inner = self.lock();
+        let reports: Vec<&ThreadStatus> = inner.threads.values().collect();
+        let ended = reports.len() == threads && reports.iter().all(|thread| thread.ended);
+        let tasks: Vec<TaskStatus> = reports.iter().flat_map(|thread| thread.tasks.clone()).collect();
+        let state = if inner.error.is_some() {
+            AppState::Failed
+        } else if ended {
+            AppState::Stopped
+        } else if self.stopping() {
+            AppState::Stopping
+        } else if reports.len() < threads || reports.iter().any(|thread| !thread.assigned) {
+            AppState::Starting
+        } else if tasks.iter().any(|task| task.state != "running") {
+            AppState::Restoring
+        } else {
+            AppState::Running
+        };
+        let error = inner.error.as_ref().map(ToString::to_string);
+        let rebalances = reports.iter().map(|thread| thread.rebalances).sum();
+        Status { state, threads, tasks, error, rebalances }
+    }
+}

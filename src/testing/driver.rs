@@ -1,0 +1,292 @@
+//! Runs a topology in a test: the production engine on the embedded broker, with a clock that stands still.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::broker::memory::MemoryBroker;
+use crate::broker::{Broker, NewTopic, Outgoing, OutgoingRecord, Partitioning, Writer};
+use crate::codec::{Codec, Data};
+use crate::dsl::Topic;
+use crate::error::{Error, ErrorKind, Result};
+use crate::metrics::{Metrics, TopologyMetrics};
+use crate::record::{Headers, InputNumber, Offset, TopicPartition};
+use crate::runtime::Config;
+use crate::runtime::cluster::Process;
+use crate::runtime::thread::Turn;
+use crate::time::{Clock, ManualClock, Timestamp};
+use crate::topology::{Emission, Topology};
+
+/// How many turns of the loop may pass before a topology is taken to run in circles.
+const TURNS: u32 = 1_000_000;
+
+/// A running topology in a test. It is the production engine: tasks, transactions, changelogs and repartition topics, on
+/// the embedded broker, with any number of partitions and threads. Nothing happens but in [`settle`](Self::settle), on
+/// the caller's thread, and the clock moves only when it is told to: the same test gives the same result every time.
+///
+/// ```
+/// use millstream::testing::Driver;
+/// use millstream::{Builder, Topic};
+/// const WORDS: Topic<String, i64> = Topic::new("words");
+/// const TOTALS: Topic<String, i64> = Topic::new("totals");
+/// let b = Builder::new("totals");
+/// b.source(WORDS).stream().group_by_key().reduce(|total, more| total + more).to(TOTALS);
+/// let mut driver = Driver::builder(b.build()?).start()?;
+/// driver.send(WORDS, "a".to_owned(), 1, 0)?;
+/// driver.send(WORDS, "a".to_owned(), 2, 5)?;
+/// driver.settle()?;
+/// assert_eq!(driver.take_values(TOTALS)?, [("a".to_owned(), 3)]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Driver {
+    broker: MemoryBroker,
+    clock: Arc<ManualClock>,
+    process: Process,
+    writer: Box<dyn Writer>,
+    taken: BTreeMap<TopicPartition, Offset>,
+    metrics: TopologyMetrics,
+}
+
+/// What a [`Driver`] is made with.
+pub struct DriverBuilder {
+    topology: Topology,
+    partitions: u32,
+    start: Timestamp,
+    config: Config,
+}
+
+/// A record that a topic got, in its own bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutputRecord {
+    /// The topic.
+    pub topic: String,
+    /// The partition.
+    pub partition: u32,
+    /// The offset.
+    pub offset: Offset,
+    /// The key's bytes; `None` is null.
+    pub key: Option<Vec<u8>>,
+    /// The value's bytes; `None` is null.
+    pub value: Option<Vec<u8>>,
+    /// Kafka's timestamp.
+    pub timestamp: Timestamp,
+    /// The headers.
+    pub headers: Headers,
+}
+
+impl DriverBuilder {
+    /// How many partitions the source and output topics get; 1 unless said otherwise.
+    #[must_use]
+    pub fn partitions(mut self, partitions: u32) -> Self {
+        self.partitions = partitions;
+        self
+    }
+
+    /// How many stream threads take turns; 1 unless said otherwise.
+    #[must_use]
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.config.threads = threads;
+        self
+    }
+
+    /// When tables hand on their updates: by default with each commit, as in production; `EachUpdate` shows every one.
+    #[must_use]
+    pub fn emission(mut self, emission: Emission) -> Self {
+        self.config.emission = emission;
+        self
+    }
+
+    /// Where the clock stands at the beginning; 1970 unless said otherwise.
+    #[must_use]
+    pub fn start_at(mut self, start: Timestamp) -> Self {
+        self.start = start;
+        self
+    }
+
+    /// Changes any setting.
+    #[must_use]
+    pub fn config(mut self, change: impl FnOnce(&mut Config)) -> Self {
+        change(&mut self.config);
+        self
+    }
+
+    /// Creates the topics and starts the topology.
+    ///
+    /// # Errors
+    /// As [`App::start`](crate::App::start).
+    pub fn start(self) -> Result<Driver> {
+        let Self { topology, partitions, start, config } = self;
+        let clock = Arc::new(ManualClock::new(start));
+        let broker = MemoryBroker::new(Arc::clone(&clock) as Arc<dyn Clock>);
+        let names = topology.sources().into_iter().chain(topology.sinks());
+        let topics: Vec<NewTopic> = names
+            .map(|name| {
+                let name = config.topics.get(name).map_or(name, String::as_str).to_owned();
+                NewTopic { name, partitions, settings: BTreeMap::new() }
+            })
+            .collect();
+        broker.create_topics(&topics)?;
+        let writer = broker.writer()?;
+        let metrics = Metrics::new().topology(topology.name());
+        let shared_clock = Arc::clone(&clock) as Arc<dyn Clock>;
+        let process = Process::start(topology, Arc::new(broker.clone()), config, shared_clock, metrics.clone())?;
+        let mut driver = Driver { broker, clock, process, writer, taken: BTreeMap::new(), metrics };
+        driver.settle()?;
+        Ok(driver)
+    }
+}
+
+impl Driver {
+    /// A driver for `topology`.
+    #[must_use]
+    pub fn builder(topology: Topology) -> DriverBuilder {
+        let mut config = Config::new("test");
+        config.instance = Some("driver".into());
+        DriverBuilder { topology, partitions: 1, start: Timestamp::from_millis(0), config }
+    }
+
+    /// Writes a record to a source topic, to the partition that its key belongs to. `timestamp` in milliseconds.
+    ///
+    /// # Errors
+    /// When key or value cannot be encoded, or the topic does not exist.
+    pub fn send<K: Data, V: Data, KC, VC>(
+        &mut self,
+        topic: Topic<K, V, KC, VC>,
+        key: K,
+        value: V,
+        timestamp: i64,
+    ) -> Result<()>
+    where
+        KC: Codec<K> + Default,
+        VC: Codec<V> + Default,
+    {
+        let key = encode::<K, KC>(&key)?;
+        let value = encode::<V, VC>(&value)?;
+        self.write(topic.name(), Partitioning::ByKey, key.as_deref(), value.as_deref(), timestamp)
+    }
+
+    /// Writes a record of any bytes to a partition of a topic. `timestamp` in milliseconds.
+    ///
+    /// # Errors
+    /// When the topic or the partition does not exist.
+    pub fn send_bytes(
+        &mut self,
+        topic: &str,
+        partition: u32,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+        timestamp: i64,
+    ) -> Result<()> {
+        self.write(topic, Partitioning::Fixed(partition), key, value, timestamp)
+    }
+
+    fn write(
+        &mut self,
+        topic: &str,
+        partitioning: Partitioning,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+        timestamp: i64,
+    ) -> Result<()> {
+        let mut out = Outgoing::default();
+        let topic = out.topic(topic);
+        let (timestamp, headers, input) = (Timestamp::from_millis(timestamp), &Headers::NONE, InputNumber(0));
+        out.push(&OutgoingRecord { topic, partitioning, key, value, timestamp, headers, input });
+        self.writer.send(&out)?;
+        self.writer.flush()
+    }
+
+    /// Lets the topology work until there is nothing left to do; the clock moves on as far as commits need it.
+    ///
+    /// # Errors
+    /// What stopped the topology: a record that its source's policy does not let pass, for example.
+    pub fn settle(&mut self) -> Result<()> {
+        for _ in 0..TURNS {
+            match self.process.turn()? {
+                Turn::Worked => {}
+                Turn::Idle(due) if self.process.is_busy() => self.clock.advance(due.max(Duration::from_millis(1))),
+                Turn::Idle(_) => return Ok(()),
+            }
+        }
+        Err(Error::new(ErrorKind::Internal, "the topology did not come to rest: does it write what it reads?"))
+    }
+
+    /// Moves the clock on, and lets the topology do what is due.
+    ///
+    /// # Errors
+    /// As [`settle`](Self::settle).
+    pub fn advance(&mut self, duration: Duration) -> Result<()> {
+        self.clock.advance(duration);
+        self.settle()
+    }
+
+    /// The committed records of a topic that have not been taken yet: by partition, in order of their offsets.
+    pub fn take(&mut self, topic: &str) -> Vec<OutputRecord> {
+        let mut fresh = Vec::new();
+        for record in self.broker.records(topic) {
+            let next = self.taken.entry(TopicPartition::new(topic, record.partition)).or_default();
+            if record.offset >= *next {
+                *next = record.offset + 1;
+                fresh.push(OutputRecord {
+                    topic: topic.to_owned(),
+                    partition: record.partition,
+                    offset: record.offset,
+                    key: record.key,
+                    value: record.value,
+                    timestamp: record.timestamp.unwrap_or(Timestamp::from_millis(-1)),
+                    headers: record.headers,
+                });
+            }
+        }
+        fresh
+    }
+
+    /// The committed records of a topic that have not been taken yet, decoded.
+    ///
+    /// # Errors
+    /// When a record is not what the topic's codecs read.
+    pub fn take_values<K: Data, V: Data, KC, VC>(&mut self, topic: Topic<K, V, KC, VC>) -> Result<Vec<(K, V)>>
+    where
+        KC: Codec<K> + Default,
+        VC: Codec<V> + Default,
+    {
+        let records = self.take(topic.name());
+        records.iter().map(|r| Ok((decode::<K, KC>(r.key.as_deref())?, decode::<V, VC>(r.value.as_deref())?))).collect()
+    }
+
+    /// The topology's metrics.
+    #[must_use]
+    pub fn metrics(&self) -> &TopologyMetrics {
+        &self.metrics
+    }
+
+    /// The broker beneath.
+    #[must_use]
+    pub fn broker(&self) -> &MemoryBroker {
+        &self.broker
+    }
+
+    /// The clock.
+    #[must_use]
+    pub fn clock(&self) -> &ManualClock {
+        &self.clock
+    }
+}
+
+fn encode<T: Data, C: Codec<T> + Default>(value: &T) -> Result<Option<Vec<u8>>> {
+    if value.is_null() {
+        return Ok(None);
+    }
+    let mut bytes = Vec::new();
+    let encoded = C::default().encode(value, &mut bytes);
+    encoded.map_err(|error| Error::new(ErrorKind::Record, "a test record cannot be encoded").caused_by(error))?;
+    Ok(Some(bytes))
+}
+
+fn decode<T: Data, C: Codec<T> + Default>(bytes: Option<&[u8]>) -> Result<T> {
+    let decoded = match bytes {
+        Some(bytes) => C::default().decode(bytes).map_err(|error| error.to_string()),
+        None => T::null().ok_or_else(|| "it is null".to_owned()),
+    };
+    decoded.map_err(|error| Error::new(ErrorKind::Record, format!("an output record cannot be decoded: {error}")))
+}

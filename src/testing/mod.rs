@@ -1,0 +1,9 @@
+//! Testing topologies: with the production engine, not beside it.
+//!
+//! - [`Driver`]: one process, a clock that stands still, records in, records out.
+//! - [`simulation`]: a whole cluster's life with all that can go wrong in it, from one seed.
+
+pub mod driver;
+pub mod simulation;
+
+pub use driver::{Driver, DriverBuilder, OutputRecord};
