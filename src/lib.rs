@@ -1,12 +1,20 @@
 //! millstream: keyed stream processors over Kafka topics, exactly once.
 
 pub mod broker;
+#[cfg(feature = "cli")]
+pub mod cli;
 pub mod codec;
 pub mod error;
+pub mod generate;
+#[cfg(feature = "cli")]
+pub mod http;
+pub mod metrics;
 pub mod operators;
 pub mod record;
+pub mod runtime;
 pub mod state;
 pub mod time;
+pub mod topology;
 
 pub use codec::{Codec, CodecError, Data, Key};
 pub use error::{Error, ErrorKind, Place, Result};

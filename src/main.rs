@@ -1,2 +1,9 @@
 //! The binary.
+
+#[path = "../topologies/mod.rs"]
+mod topologies;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() {}

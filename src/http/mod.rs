@@ -1,0 +1,126 @@
+//! The HTTP listener: metrics, health, and the topologies as text and picture.
+//!
+//! It listens on loopback; another address needs a token, so that nothing is open to a network by accident. It runs on a
+//! thread of its own and never touches the record path.
+
+mod access;
+mod health;
+mod limits;
+mod pages;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use tokio::sync::oneshot;
+
+pub use access::Token;
+pub use health::Readiness;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::metrics::Metrics;
+use crate::runtime::Status;
+
+/// How a topology is shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// As a Mermaid diagram.
+    Mermaid,
+    /// For programs.
+    Json,
+}
+
+/// Where the listener gets what it shows from.
+#[derive(Clone)]
+pub struct Sources {
+    /// The metrics.
+    pub metrics: Metrics,
+    /// Each application's name and how it stands now.
+    pub status: Arc<dyn Fn() -> Vec<(String, Status)> + Send + Sync>,
+    /// The topologies in a format.
+    pub topologies: Arc<dyn Fn(Format) -> String + Send + Sync>,
+    /// Who may ask; `None` lets everybody who reaches it.
+    pub token: Option<Token>,
+}
+
+/// The running listener; dropping it stops it.
+pub struct HttpServer {
+    addr: SocketAddr,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl HttpServer {
+    /// Listens at `addr`; port 0 takes a free one.
+    ///
+    /// # Errors
+    /// When the address is not loopback and there is no token, or when it cannot be listened at.
+    pub fn start(addr: SocketAddr, sources: Sources) -> Result<Self> {
+        if !addr.ip().is_loopback() && sources.token.is_none() {
+            return Err(Error::new(
+                ErrorKind::Config,
+                format!("the HTTP address {addr} is open to the network, without a token"),
+            )
+            .remedy("give one with --http-token-file or MILLSTREAM_HTTP_TOKEN, or listen at 127.0.0.1"));
+        }
+        let cannot = |error| {
+            Error::new(ErrorKind::Config, format!("cannot listen for HTTP at {addr}"))
+                .caused_by(error)
+                .remedy("choose another address with --http")
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(cannot)?;
+        let listener = runtime.block_on(tokio::net::TcpListener::bind(addr)).map_err(cannot)?;
+        let addr = listener.local_addr().map_err(cannot)?;
+        let (stop, stopped) = oneshot::channel();
+        let thread = std::thread::Builder::new()
+            .name("http".into())
+            .spawn(move || runtime.block_on(serve(listener, sources, stopped)))
+            .map_err(cannot)?;
+        Ok(Self { addr, stop: Some(stop), thread: Some(thread) })
+    }
+
+    /// The address it listens at, with the port it got.
+    #[must_use]
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+}
+
+async fn serve(listener: tokio::net::TcpListener, sources: Sources, stopped: oneshot::Receiver<()>) {
+    let (asked, mut was_asked) = tokio::sync::watch::channel(false);
+    let stop = async move {
+        // A sender that is gone means stop as well.
+        let _ = stopped.await;
+        let _ = asked.send(true);
+    };
+    let serving = axum::serve(limits::Limited::new(listener), pages::router(sources)).with_graceful_shutdown(stop);
+    let deadline = async {
+        let _ = was_asked.wait_for(|asked| *asked).await;
+        tokio::time::sleep(limits::GRACE).await;
+    };
+    tokio::select! {
+        served = serving => if let Err(error) = served {
+            tracing::error!(%error, "the HTTP listener stopped");
+        },
+        () = deadline => tracing::debug!("HTTP connections were cut at the end"),
+    }
+}
+
+impl Drop for HttpServer {
+    fn drop(&mut self) {
+        if let Some(stop) = self.stop.take() {
+            // It fails where the listener has stopped already.
+            let _ = stop.send(());
+        }
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

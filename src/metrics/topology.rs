@@ -1,0 +1,338 @@
+//! The metrics of one topology: handles to be taken once and used once a batch.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
+
+use super::Families;
+use crate::operators::{DropReason, Drops};
+
+/// The metrics of one topology. Cloning shares them.
+///
+/// What has no further label is counted by a call; what has one is a handle ([`IntCounter`], [`IntGauge`]) that is
+/// looked up once and kept.
+#[derive(Clone)]
+pub struct TopologyMetrics(Arc<Inner>);
+
+struct Inner {
+    name: String,
+    records_in: Family<IntCounter>,
+    records_out: Family<IntCounter>,
+    dropped: Family<DropCounters>,
+    dead_letters: Family<IntCounter>,
+    late: Family<IntCounter>,
+    lag: Family<IntGauge, (String, u32)>,
+    restore_remaining: Family<IntGauge>,
+    cache_bytes: Family<IntGauge>,
+    committed_bytes: Family<IntGauge>,
+    disk_bytes: Family<IntGauge>,
+    tasks: Family<IntGauge>,
+    vectors: Vectors,
+    commit_duration: Histogram,
+    restore_duration: Histogram,
+    committed: IntCounter,
+    aborted: IntCounter,
+    restored: IntCounter,
+    rebalances: IntCounter,
+}
+
+/// The vectors that handles are made from and taken out of.
+struct Vectors {
+    records_in: IntCounterVec,
+    records_out: IntCounterVec,
+    dropped: IntCounterVec,
+    dead_letters: IntCounterVec,
+    late: IntCounterVec,
+    lag: IntGaugeVec,
+    commit_failures: IntCounterVec,
+    restore_remaining: IntGaugeVec,
+    cache_bytes: IntGaugeVec,
+    committed_bytes: IntGaugeVec,
+    disk_bytes: IntGaugeVec,
+    tasks: IntGaugeVec,
+}
+
+/// The handles of one metric by label, kept so that their sum can be told without rendering.
+type Family<M, L = String> = Mutex<BTreeMap<L, M>>;
+
+fn handle<M: Clone, L: Ord>(family: &Family<M, L>, label: L, make: impl FnOnce() -> M) -> M {
+    family.lock().unwrap_or_else(PoisonError::into_inner).entry(label).or_insert_with(make).clone()
+}
+
+fn sum<M, L>(family: &Family<M, L>, value: impl Fn(&M) -> u64) -> u64 {
+    family.lock().unwrap_or_else(PoisonError::into_inner).values().map(value).sum()
+}
+
+/// How a transaction ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was committed.
+    Committed,
+    /// It was aborted.
+    Aborted,
+}
+
+/// One counter a reason, for the records of one source topic.
+#[derive(Clone)]
+pub struct DropCounters(Arc<[IntCounter]>);
+
+impl DropCounters {
+    /// Adds what an operator has counted.
+    pub fn add(&self, drops: &Drops) {
+        for (reason, counter) in DropReason::ALL.iter().zip(self.0.iter()) {
+            let count = drops.get(*reason);
+            if count > 0 {
+                counter.inc_by(count);
+            }
+        }
+    }
+
+    fn total(&self) -> u64 {
+        self.0.iter().map(IntCounter::get).sum()
+    }
+}
+
+/// The sums over all labels at one moment: what the demo's screen shows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Records processed.
+    pub records_in: u64,
+    /// Records written.
+    pub records_out: u64,
+    /// Records that did not go the usual way.
+    pub dropped: u64,
+    /// Records routed to a dead letter topic.
+    pub dead_letters: u64,
+    /// Records that wait.
+    pub lag: u64,
+    /// Transactions committed.
+    pub committed: u64,
+    /// Transactions aborted.
+    pub aborted: u64,
+}
+
+impl TopologyMetrics {
+    pub(super) fn new(families: &Families, name: &str) -> Self {
+        let vectors = Vectors {
+            records_in: families.records_in.clone(),
+            records_out: families.records_out.clone(),
+            dropped: families.dropped.clone(),
+            dead_letters: families.dead_letters.clone(),
+            late: families.late.clone(),
+            lag: families.lag.clone(),
+            commit_failures: families.commit_failures.clone(),
+            restore_remaining: families.restore_remaining.clone(),
+            cache_bytes: families.cache_bytes.clone(),
+            committed_bytes: families.committed_bytes.clone(),
+            disk_bytes: families.disk_bytes.clone(),
+            tasks: families.tasks.clone(),
+        };
+        Self(Arc::new(Inner {
+            name: name.to_owned(),
+            records_in: Family::default(),
+            records_out: Family::default(),
+            dropped: Family::default(),
+            dead_letters: Family::default(),
+            late: Family::default(),
+            lag: Family::default(),
+            restore_remaining: Family::default(),
+            cache_bytes: Family::default(),
+            committed_bytes: Family::default(),
+            disk_bytes: Family::default(),
+            tasks: Family::default(),
+            commit_duration: families.commit_duration.with_label_values(&[name]),
+            restore_duration: families.restore_duration.with_label_values(&[name]),
+            committed: families.transactions.with_label_values(&[name, "committed"]),
+            aborted: families.transactions.with_label_values(&[name, "aborted"]),
+            restored: families.restored.with_label_values(&[name]),
+            rebalances: families.rebalances.with_label_values(&[name]),
+            vectors,
+        }))
+    }
+
+    fn counter(&self, family: &Family<IntCounter>, vector: &IntCounterVec, label: &str) -> IntCounter {
+        handle(family, label.to_owned(), || vector.with_label_values(&[&self.0.name, label]))
+    }
+
+    fn gauge(&self, family: &Family<IntGauge>, vector: &IntGaugeVec, label: &str) -> IntGauge {
+        handle(family, label.to_owned(), || vector.with_label_values(&[&self.0.name, label]))
+    }
+
+    /// Records processed from a topic.
+    #[must_use]
+    pub fn records_in(&self, topic: &str) -> IntCounter {
+        self.counter(&self.0.records_in, &self.0.vectors.records_in, topic)
+    }
+
+    /// Records written to a topic.
+    #[must_use]
+    pub fn records_out(&self, topic: &str) -> IntCounter {
+        self.counter(&self.0.records_out, &self.0.vectors.records_out, topic)
+    }
+
+    /// Records from a source topic that did not go the usual way.
+    #[must_use]
+    pub fn drops(&self, topic: &str) -> DropCounters {
+        handle(&self.0.dropped, topic.to_owned(), || {
+            let counter = |reason: &DropReason| {
+                self.0.vectors.dropped.with_label_values(&[self.0.name.as_str(), topic, reason.label()])
+            };
+            DropCounters(DropReason::ALL.iter().map(counter).collect())
+        })
+    }
+
+    /// Records from a source topic that went to a dead letter topic.
+    #[must_use]
+    pub fn dead_letters(&self, topic: &str) -> IntCounter {
+        self.counter(&self.0.dead_letters, &self.0.vectors.dead_letters, topic)
+    }
+
+    /// Records that an operator refused as late.
+    #[must_use]
+    pub fn late_records(&self, operator: &str) -> IntCounter {
+        self.counter(&self.0.late, &self.0.vectors.late, operator)
+    }
+
+    /// Records of a partition that wait.
+    #[must_use]
+    pub fn lag(&self, topic: &str, partition: u32) -> IntGauge {
+        handle(&self.0.lag, (topic.to_owned(), partition), || {
+            self.0.vectors.lag.with_label_values(&[self.0.name.as_str(), topic, &partition.to_string()])
+        })
+    }
+
+    /// The partition is not ours any more: its lag is another process's to tell.
+    pub fn forget_partition(&self, topic: &str, partition: u32) {
+        self.0.lag.lock().unwrap_or_else(PoisonError::into_inner).remove(&(topic.to_owned(), partition));
+        // It may never have been told: then there is nothing to take away.
+        let _ = self.0.vectors.lag.remove_label_values(&[self.0.name.as_str(), topic, &partition.to_string()]);
+    }
+
+    /// A commit took so long.
+    pub fn commit_took(&self, duration: Duration) {
+        self.0.commit_duration.observe(duration.as_secs_f64());
+    }
+
+    /// A transaction ended.
+    pub fn transaction(&self, outcome: Outcome) {
+        match outcome {
+            Outcome::Committed => self.0.committed.inc(),
+            Outcome::Aborted => self.0.aborted.inc(),
+        }
+    }
+
+    /// A commit failed: `abort`, `lost`, `unknown` or `fatal`.
+    pub fn commit_failure(&self, kind: &str) {
+        self.0.vectors.commit_failures.with_label_values(&[self.0.name.as_str(), kind]).inc();
+    }
+
+    /// A task's state was brought up to date in so long.
+    pub fn restore_took(&self, duration: Duration) {
+        self.0.restore_duration.observe(duration.as_secs_f64());
+    }
+
+    /// Changelog records read.
+    #[must_use]
+    pub fn restored_records(&self) -> IntCounter {
+        self.0.restored.clone()
+    }
+
+    /// Changelog records that a task has still to read.
+    #[must_use]
+    pub fn restore_remaining(&self, task: &str) -> IntGauge {
+        self.gauge(&self.0.restore_remaining, &self.0.vectors.restore_remaining, task)
+    }
+
+    /// The memory of a task's caches.
+    #[must_use]
+    pub fn cache_bytes(&self, task: &str) -> IntGauge {
+        self.gauge(&self.0.cache_bytes, &self.0.vectors.cache_bytes, task)
+    }
+
+    /// A task's committed changes that are not on disk yet.
+    #[must_use]
+    pub fn committed_bytes(&self, task: &str) -> IntGauge {
+        self.gauge(&self.0.committed_bytes, &self.0.vectors.committed_bytes, task)
+    }
+
+    /// A task's local store on disk.
+    #[must_use]
+    pub fn disk_bytes(&self, task: &str) -> IntGauge {
+        self.gauge(&self.0.disk_bytes, &self.0.vectors.disk_bytes, task)
+    }
+
+    /// The task is not ours any more: takes its gauges away.
+    pub fn forget_task(&self, task: &str) {
+        let Inner { name, vectors, .. } = &*self.0;
+        for (family, vector) in [
+            (&self.0.restore_remaining, &vectors.restore_remaining),
+            (&self.0.cache_bytes, &vectors.cache_bytes),
+            (&self.0.committed_bytes, &vectors.committed_bytes),
+            (&self.0.disk_bytes, &vectors.disk_bytes),
+        ] {
+            family.lock().unwrap_or_else(PoisonError::into_inner).remove(task);
+            // It may never have been told: then there is nothing to take away.
+            let _ = vector.remove_label_values(&[name.as_str(), task]);
+        }
+    }
+
+    /// How often the group gave this process a new set of partitions.
+    #[must_use]
+    pub fn rebalances(&self) -> IntCounter {
+        self.0.rebalances.clone()
+    }
+
+    /// How many tasks are in which state; a state that is not named any more goes to zero.
+    pub fn tasks<'a>(&self, by_state: impl IntoIterator<Item = (&'a str, i64)>) {
+        for gauge in self.0.tasks.lock().unwrap_or_else(PoisonError::into_inner).values() {
+            gauge.set(0);
+        }
+        for (state, count) in by_state {
+            self.gauge(&self.0.tasks, &self.0.vectors.tasks, state).set(count);
+        }
+    }
+
+    /// The sums over all labels at this moment.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        let Inner { records_in, records_out, dropped, dead_letters, lag, committed, aborted, .. } = &*self.0;
+        Totals {
+            records_in: sum(records_in, IntCounter::get),
+            records_out: sum(records_out, IntCounter::get),
+            dropped: sum(dropped, DropCounters::total),
+            dead_letters: sum(dead_letters, IntCounter::get),
+            lag: sum(lag, |gauge| u64::try_from(gauge.get()).unwrap_or(0)),
+            committed: committed.get(),
+            aborted: aborted.get(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::metrics::Metrics;
+
+    #[test]
+    fn a_partition_that_moved_away_has_no_lag_here() {
+        let metrics = Metrics::new();
+        let topology = metrics.topology("totals");
+        topology.lag("in", 3).set(9);
+        assert_eq!(topology.totals().lag, 9);
+        topology.forget_partition("in", 3);
+        assert_eq!(topology.totals().lag, 0);
+        assert!(!metrics.render().contains("partition=\"3\""));
+    }
+
+    #[test]
+    fn a_state_without_tasks_shows_zero() {
+        let metrics = Metrics::new();
+        let topology = metrics.topology("totals");
+        topology.tasks([("restoring", 2)]);
+        topology.tasks([("running", 2)]);
+        let text = metrics.render();
+        assert!(text.contains("state=\"restoring\",topology=\"totals\"} 0"), "{text}");
+        assert!(text.contains("state=\"running\",topology=\"totals\"} 2"), "{text}");
+    }
+}

@@ -1,0 +1,170 @@
+//! Sells smoothies: writes the products once, then purchases, and an inventory record whenever a product runs low.
+
+use millstream::broker::{Outgoing, OutgoingRecord, Partitioning};
+use millstream::generate::{Generator, Options};
+use millstream::record::InputNumber;
+use millstream::{Error, ErrorKind, Headers, Result};
+use rand::Rng;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+use rust_decimal::Decimal;
+use serde::Serialize;
+
+use super::odds::{self, Fault, FaultDice};
+use super::products::products;
+use super::types::total_purchase;
+use super::{CivilTime, INVENTORIES_TOPIC, Inventory, PRODUCTS_TOPIC, PURCHASES_TOPIC, Product, Purchase};
+
+/// A product at this level or under it is restocked.
+pub const MIN_INVENTORY: i64 = 10;
+/// By so many.
+pub const RESTOCK_AMOUNT: i64 = 15;
+
+/// The shop. The same options give the same records, byte for byte.
+pub struct SalesGenerator {
+    options: Options,
+    products: Vec<Product>,
+    levels: Vec<i64>,
+    rng: ChaCha8Rng,
+    faults: FaultDice,
+    sold: u64,
+}
+
+/// A transaction: one to three line items share it.
+struct Transaction {
+    time: CivilTime,
+    id: String,
+}
+
+impl SalesGenerator {
+    /// A shop that opens at `options.start`.
+    ///
+    /// # Errors
+    /// When the rate is not a positive number.
+    pub fn new(options: Options) -> Result<Self> {
+        if !(options.rate.is_finite() && options.rate > 0.0) {
+            return Err(Error::new(
+                ErrorKind::Config,
+                format!("a rate of {} purchases a second is not possible", options.rate),
+            )
+            .remedy("give a positive --rate"));
+        }
+        let products = products(CivilTime::from_micros(options.start.millis().saturating_mul(1_000)))?;
+        let levels = products.iter().map(|product| product.inventory_level).collect();
+        let faults = FaultDice::new(options.seed, options.faults);
+        Ok(Self { options, products, levels, rng: ChaCha8Rng::seed_from_u64(options.seed), faults, sold: 0 })
+    }
+
+    /// Sells one line item and gives the inventory record where that made the product run low.
+    fn sell(&mut self, transaction: &Transaction, fault: Fault) -> (Purchase, Option<Inventory>) {
+        let picked = odds::product(&mut self.rng, &self.products);
+        let place = if fault.hot { 0 } else { picked };
+        let product = &self.products[place];
+        let quantity = odds::quantity(&mut self.rng);
+        let is_member = odds::is_member(&mut self.rng);
+        let add_supplements = odds::add_supplements(&mut self.rng, &product.product_id);
+        let member_discount = Decimal::new(i64::from(is_member), 1);
+        let supplement_price = if add_supplements { Decimal::new(199, 2) } else { Decimal::new(0, 2) };
+        let back = i64::try_from(fault.late_millis.unwrap_or(0)).unwrap_or(i64::MAX).saturating_mul(1_000);
+        let purchase = Purchase {
+            transaction_time: CivilTime::from_micros(transaction.time.micros().saturating_sub(back)),
+            transaction_id: Some(transaction.id.clone()),
+            product_id: (!fault.null_key).then(|| product.product_id.clone()),
+            price: Some(product.price),
+            quantity,
+            is_member: Some(is_member),
+            member_discount: Some(member_discount),
+            add_supplements: Some(add_supplements),
+            supplement_price: Some(supplement_price),
+            total_purchase: total_purchase(product.price, supplement_price, quantity, member_discount),
+        };
+        (purchase, self.restock(place, quantity, transaction.time))
+    }
+
+    fn restock(&mut self, place: usize, quantity: i64, event_time: CivilTime) -> Option<Inventory> {
+        let level = &mut self.levels[place];
+        *level -= quantity;
+        if *level > MIN_INVENTORY {
+            return None;
+        }
+        let existing_level = *level;
+        *level += RESTOCK_AMOUNT;
+        let product_id = self.products[place].product_id.clone();
+        Some(Inventory { event_time, product_id, existing_level, stock_quantity: RESTOCK_AMOUNT, new_level: *level })
+    }
+
+    /// When the next transaction is: somewhere within the time that its first line item has at the rate.
+    #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "far from 2^52 microseconds")]
+    fn next_transaction(&mut self) -> Transaction {
+        let slot = 1_000_000.0 / self.options.rate;
+        let within = self.rng.random_range(0.0..1.0);
+        let since_start = ((self.sold as f64 + within) * slot) as i64;
+        let micros = self.options.start.millis().saturating_mul(1_000).saturating_add(since_start);
+        Transaction { time: CivilTime::from_micros(micros), id: self.rng.random::<u64>().to_string() }
+    }
+}
+
+impl Generator for SalesGenerator {
+    fn topics(&self) -> &[&str] {
+        &[PRODUCTS_TOPIC, PURCHASES_TOPIC, INVENTORIES_TOPIC]
+    }
+
+    fn opening(&mut self, out: &mut Outgoing) -> Result<()> {
+        self.products.iter().try_for_each(|product| write(out, PRODUCTS_TOPIC, product.event_time, product))
+    }
+
+    fn next(&mut self, most: u64, out: &mut Outgoing) -> Result<u64> {
+        let items = odds::items(&mut self.rng).min(most);
+        let transaction = self.next_transaction();
+        for _ in 0..items {
+            let fault = self.faults.throw();
+            let (purchase, inventory) = self.sell(&transaction, fault);
+            write_purchase(out, &purchase, fault)?;
+            if let Some(inventory) = inventory {
+                write(out, INVENTORIES_TOPIC, inventory.event_time, &inventory)?;
+            }
+        }
+        self.sold += items;
+        Ok(items)
+    }
+}
+
+fn write_purchase(out: &mut Outgoing, purchase: &Purchase, fault: Fault) -> Result<()> {
+    for _ in 0..1 + u8::from(fault.duplicate) {
+        if fault.broken {
+            let whole = serde_json::to_vec(purchase).map_err(not_json)?;
+            let record = record(out, PURCHASES_TOPIC, purchase.transaction_time);
+            out.push(&OutgoingRecord { value: whole.get(..whole.len() / 2), ..record });
+        } else {
+            write(out, PURCHASES_TOPIC, purchase.transaction_time, purchase)?;
+        }
+    }
+    Ok(())
+}
+
+fn write(out: &mut Outgoing, topic: &str, time: CivilTime, value: &impl Serialize) -> Result<()> {
+    let record = record(out, topic, time);
+    let json = |bytes: &mut Vec<u8>| serde_json::to_writer(bytes, value).map(|()| true);
+    out.encode(&record, |_| Ok(false), json).map_err(not_json)
+}
+
+/// A record without key or value: the shop's topics have no keys.
+fn record(out: &mut Outgoing, topic: &str, time: CivilTime) -> OutgoingRecord<'static> {
+    OutgoingRecord {
+        topic: out.topic(topic),
+        partitioning: Partitioning::ByKey,
+        key: None,
+        value: None,
+        timestamp: time.timestamp(),
+        headers: &Headers::NONE,
+        input: InputNumber(0),
+    }
+}
+
+fn not_json(error: serde_json::Error) -> Error {
+    Error::new(ErrorKind::Internal, "a generated record could not be written as JSON").caused_by(error)
+}
+
+#[cfg(test)]
+#[path = "generator_tests.rs"]
+mod tests;

@@ -1,0 +1,18 @@
+//! The smoothie shop: its products, its purchases, its stock, and a generator of all three.
+
+pub mod civil;
+pub mod generator;
+mod odds;
+pub mod products;
+pub mod types;
+
+pub use civil::CivilTime;
+pub use generator::SalesGenerator;
+pub use types::{Inventory, Product, Purchase};
+
+/// The products, written once.
+pub const PRODUCTS_TOPIC: &str = "demo.products";
+/// The purchases, one a line item.
+pub const PURCHASES_TOPIC: &str = "demo.purchases";
+/// The stock levels, one whenever a product is restocked.
+pub const INVENTORIES_TOPIC: &str = "demo.inventories";
