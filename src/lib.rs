@@ -7,6 +7,7 @@ pub mod operators;
 pub mod record;
 pub mod state;
 pub mod time;
+pub mod topology;
 
 pub use codec::{Codec, CodecError, Data, Key};
 pub use error::{Error, ErrorKind, Place, Result};
