@@ -16,7 +16,7 @@ pub mod state;
 pub mod time;
 pub mod topology;
 
-pub use codec::{Codec, CodecError, Data, Key};
+pub use codec::{Codec, CodecError, Data, Json, Key, NoKey};
 pub use error::{Error, ErrorKind, Place, Result};
 pub use record::{Header, Headers, Offset, Record, TopicPartition};
 pub use time::{Clock, ManualClock, SystemClock, Timestamp};

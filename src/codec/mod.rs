@@ -2,7 +2,22 @@
 //!
 //! A type names its codec once, beside its definition ([`Data`]); a topic then needs no serializers.
 
+pub mod bytes;
+pub mod frame;
+pub mod int;
+pub mod json;
+pub mod null;
+pub mod position;
+pub mod text;
+pub mod varint;
+
 use std::fmt;
+
+pub use bytes::Bytes;
+pub use int::{Int, OrderedInt};
+pub use json::Json;
+pub use null::{NoKey, Nullable};
+pub use text::Text;
 
 /// Turns values of `T` into bytes and back.
 ///

@@ -4,7 +4,13 @@
 //! it in batches ([`Push::push`]), signals between them, in order with the data ([`Push::signal`]). Nothing here does
 //! input or output or reads a clock: what is to be written goes into [`Cx::out`], what goes wrong into [`Cx::fail`].
 
+pub mod aggregate;
+pub mod source;
+pub mod stores;
+
 use std::sync::{Arc, Mutex, PoisonError};
+
+pub use aggregate::Emission;
 
 use crate::broker::Outgoing;
 use crate::record::{InputNumber, Record};

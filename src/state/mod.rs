@@ -9,6 +9,8 @@
 //! Invariant: no uncommitted byte reaches layer 3 or 4. An abort throws away 1 and 2; a crash throws away 1, 2 and 3,
 //! and the changelog has what is missing. So an unclean exit never spoils the disk, and it is never wiped for one.
 
+pub mod store;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 

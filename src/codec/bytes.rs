@@ -1,0 +1,24 @@
+//! Bytes as they are.
+
+use super::{Codec, CodecError, Data, Key};
+
+/// No format at all: the codec of `Vec<u8>`, which takes any bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Bytes;
+
+impl Codec<Vec<u8>> for Bytes {
+    fn encode(&self, value: &Vec<u8>, out: &mut Vec<u8>) -> Result<(), CodecError> {
+        out.extend_from_slice(value);
+        Ok(())
+    }
+
+    fn decode(&self, bytes: &[u8]) -> Result<Vec<u8>, CodecError> {
+        Ok(bytes.to_vec())
+    }
+}
+
+impl Data for Vec<u8> {
+    type Codec = Bytes;
+}
+
+impl Key for Vec<u8> {}

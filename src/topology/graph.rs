@@ -1,0 +1,151 @@
+//! The nodes of a declared topology: data, but for the wire that makes the operator of one task.
+
+use std::panic::Location;
+
+use super::validate::Mistake;
+use super::wiring::Wiring;
+use crate::operators::aggregate::Emission;
+use crate::operators::source::BadInput;
+
+/// The place of a node in its [`Graph`], in order of declaration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeId(pub(crate) usize);
+
+/// What a node is to the plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NodeKind {
+    /// Reads a user's topic.
+    Source {
+        /// The topic as declared.
+        topic: String,
+        /// What happens to input that cannot be used.
+        policy: BadInput,
+    },
+    /// Reads the repartition topic that `sink` writes.
+    RepartitionSource {
+        /// The other half.
+        sink: NodeId,
+    },
+    /// Keeps nothing between two commits.
+    Stateless,
+    /// Several inputs that become one.
+    Merge,
+    /// Owns a store, which has the node's name.
+    Stateful {
+        /// When updates are handed on; `None` leaves it to the task's options.
+        emission: Option<Emission>,
+        /// True where something downstream needs the value before an update.
+        keeps_before: bool,
+    },
+    /// Writes a user's topic.
+    Sink {
+        /// The topic as declared; `None` where each record names its own.
+        topic: Option<String>,
+    },
+    /// Writes a repartition topic, whose name is the node's.
+    RepartitionSink {
+        /// The partition count that the user asked for.
+        partitions: Option<u32>,
+        /// True where grouping made it, false where the user wrote `repartition()`.
+        implied: bool,
+    },
+}
+
+impl NodeKind {
+    /// True where bytes outlive a process under this node's name: a store, a repartition topic.
+    #[must_use]
+    pub fn holds_bytes(&self) -> bool {
+        matches!(self, Self::Stateful { .. } | Self::RepartitionSink { .. })
+    }
+}
+
+/// Makes the operator of one task and leaves it in its parent's edge.
+pub type Wire = Box<dyn Fn(&mut Wiring<'_>) + Send + Sync>;
+
+/// A node.
+pub struct Node {
+    /// What it is to the plan.
+    pub kind: NodeKind,
+    /// The operator: `filter`, `reduce`, …
+    pub label: &'static str,
+    /// The name that the user gave.
+    pub named: Option<String>,
+    /// The type of the keys that come out.
+    pub key_type: &'static str,
+    /// The type of the values that come out.
+    pub value_type: &'static str,
+    /// The line that declared it.
+    pub location: &'static Location<'static>,
+    /// Where its records come from.
+    pub parents: Vec<NodeId>,
+    pub(crate) wire: Wire,
+}
+
+/// All nodes, parents before children.
+#[derive(Default)]
+pub struct Graph {
+    nodes: Vec<Node>,
+    /// Mistakes that the DSL saw while nodes were declared.
+    pub(crate) mistakes: Vec<Mistake>,
+}
+
+impl Graph {
+    /// The place that the next node gets.
+    #[must_use]
+    pub fn next(&self) -> NodeId {
+        NodeId(self.nodes.len())
+    }
+
+    /// Appends a node.
+    pub fn add(&mut self, node: Node) -> NodeId {
+        let id = self.next();
+        debug_assert!(node.parents.iter().all(|parent| *parent < id), "parents come before children");
+        self.nodes.push(node);
+        id
+    }
+
+    /// A node.
+    #[must_use]
+    pub fn node(&self, id: NodeId) -> &Node {
+        &self.nodes[id.0]
+    }
+
+    /// A node, to be changed.
+    pub fn node_mut(&mut self, id: NodeId) -> &mut Node {
+        &mut self.nodes[id.0]
+    }
+
+    /// All nodes, in order of declaration.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = (NodeId, &Node)> {
+        self.nodes.iter().enumerate().map(|(place, node)| (NodeId(place), node))
+    }
+
+    /// How many nodes there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// True where nothing was declared.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.nodes.is_empty()
+    }
+
+    /// The children of a node within its sub-topology, in order of declaration.
+    #[must_use]
+    pub fn children(&self, id: NodeId) -> Vec<NodeId> {
+        self.iter().filter(|(_, node)| node.parents.contains(&id)).map(|(child, _)| child).collect()
+    }
+
+    /// For each node: is it `from` or below it, without crossing a repartition topic?
+    #[must_use]
+    pub fn below(&self, from: NodeId) -> Vec<bool> {
+        let mut below = vec![false; self.len()];
+        below[from.0] = true;
+        for (id, node) in self.iter() {
+            below[id.0] |= node.parents.iter().any(|parent| below[parent.0]);
+        }
+        below
+    }
+}

@@ -1,0 +1,121 @@
+//! What was declared, as data, and how a task is made of it.
+//!
+//! - [`graph`]: the nodes, each with the line that declared it.
+//! - [`names`]: what nodes, stores and internal topics are called, from the structure alone.
+//! - [`plan`]: sub-topologies, and, once the broker's partition counts are known, the tasks and internal topics.
+//! - [`validate`]: all mistakes of a declaration at once.
+//! - [`wiring`]: the operators of one task.
+//! - [`describe`]: the plan for people.
+
+pub mod describe;
+pub mod graph;
+pub mod names;
+pub mod plan;
+mod resolve;
+pub mod validate;
+pub mod wiring;
+
+use std::sync::{Mutex, PoisonError};
+
+pub use plan::{InputKind, InputLayout, InternalTopic, Layout, Plan, Renames, StoreLayout, SubLayout, SubTopology};
+pub use validate::{Mistake, Mistakes};
+pub use wiring::{TaskContext, TaskId, TaskOptions, WiredTask, Wiring};
+
+use crate::error::Result;
+use graph::{Graph, NodeId};
+use std::collections::BTreeMap;
+
+/// A declared topology without mistakes: what the runtime runs. Shared by all threads of a process.
+///
+/// ```
+/// use millstream::{Builder, NoKey, Topic};
+/// const LINES: Topic<NoKey, String> = Topic::new("lines");
+/// const LOUD: Topic<NoKey, String> = Topic::new("loud");
+/// let b = Builder::new("shout");
+/// b.source(LINES).stream().map_values(|line| line.to_uppercase()).to(LOUD);
+/// let topology = b.build().unwrap();
+/// assert_eq!(topology.sources(), ["lines"]);
+/// ```
+pub struct Topology {
+    name: String,
+    graph: Graph,
+    plan: Plan,
+    /// Two tasks wired at once would find each other's ports in the edges.
+    wiring: Mutex<()>,
+}
+
+impl Topology {
+    /// Checks a declaration and plans it.
+    ///
+    /// # Errors
+    /// All [`Mistakes`] of the declaration.
+    pub(crate) fn new(name: String, mut graph: Graph) -> Result<Self, Mistakes> {
+        let mut mistakes = std::mem::take(&mut graph.mistakes);
+        let names = names::assign(&graph, &mut mistakes);
+        validate::check(&name, &graph, &names, &mut mistakes);
+        if !mistakes.is_empty() {
+            return Err(Mistakes::new(name, mistakes));
+        }
+        let plan = plan::plan(&name, &graph, &names);
+        Ok(Self { name, graph, plan, wiring: Mutex::default() })
+    }
+
+    /// The name it was declared under.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The plan: sub-topologies with their inputs, outputs and stores.
+    #[must_use]
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// The users' topics that are read, by the names they were declared under, in order of declaration.
+    #[must_use]
+    pub fn sources(&self) -> Vec<&str> {
+        self.plan.sources()
+    }
+
+    /// The users' topics that are written, dead letters included, without those chosen record by record.
+    #[must_use]
+    pub fn sinks(&self) -> Vec<&str> {
+        self.plan.sinks()
+    }
+
+    /// Fits the plan to a broker: `renames` gives the topics' actual names, `counts` the partition counts of the topics
+    /// that exist, by actual name (internal topics included, where they exist already).
+    ///
+    /// # Errors
+    /// When a source is missing from `counts`, counts that must be equal are not, or a name is not a topic's name.
+    pub fn layout(&self, application: &str, renames: &Renames, counts: &BTreeMap<String, u32>) -> Result<Layout> {
+        resolve::layout(&self.plan, application, renames, counts)
+    }
+
+    /// Makes the operators of one task, with fresh state on top of `context.state`.
+    ///
+    /// # Panics
+    /// When `context` is not of a layout of this topology.
+    #[must_use]
+    pub fn task(&self, context: &TaskContext<'_>) -> WiredTask {
+        let _alone = self.wiring.lock().unwrap_or_else(PoisonError::into_inner);
+        let sub = &self.plan.subs[context.task.sub];
+        let mut wiring = Wiring::new(context, &self.plan, sub);
+        for node in sub.nodes.iter().rev() {
+            (self.graph.node(*node).wire)(&mut wiring);
+        }
+        wiring.finish()
+    }
+
+    /// The line that declared a node: `file:line`.
+    #[must_use]
+    pub fn declared_at(&self, node: NodeId) -> String {
+        let at = self.graph.node(node).location;
+        format!("{}:{}", at.file(), at.line())
+    }
+
+    pub(crate) fn graph(&self) -> &Graph {
+        &self.graph
+    }
+}

@@ -1,0 +1,403 @@
+//! The plan: which nodes run together as one sub-topology, and, fitted to a broker, how many tasks that makes and which
+//! internal topics it needs.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::graph::{Graph, NodeId, NodeKind};
+use crate::operators::source::BadInput;
+
+/// What was declared, before any broker is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// The topology's name.
+    pub name: String,
+    /// The sub-topologies, in order of their first node.
+    pub subs: Vec<SubTopology>,
+    /// The repartition topics between them.
+    pub repartitions: Vec<Repartition>,
+    /// A stable hash of everything that two processes of one group must agree on.
+    pub fingerprint: u64,
+    /// True where a record may name its own topic.
+    pub writes_anywhere: bool,
+    pub(crate) names: Vec<Arc<str>>,
+}
+
+/// Nodes that are joined without a repartition topic between them: they run in one task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SubTopology {
+    /// Its name: that of its first input in alphabetical order. Directories and edges go by it, never by a number.
+    pub name: Arc<str>,
+    /// Its nodes, in order of declaration.
+    pub nodes: Vec<NodeId>,
+    /// What it reads.
+    pub inputs: Vec<Input>,
+    /// The stores that it owns.
+    pub stores: Vec<Arc<str>>,
+    /// The users' topics that it writes, without dead letters and those chosen record by record.
+    pub outputs: Vec<String>,
+}
+
+/// A topic that a sub-topology reads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Input {
+    /// The node that reads it.
+    pub node: NodeId,
+    /// Which topic.
+    pub kind: InputKind,
+    /// True where two ways from it meet again: its records then go one at a time, or batches would change their order.
+    pub one_by_one: bool,
+    /// What happens to a record that cannot be used. A repartition topic has that of the topics it comes from where
+    /// they agree, else [`BadInput::Fail`].
+    pub policy: BadInput,
+}
+
+/// Which topic an input is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum InputKind {
+    /// A user's topic, as declared.
+    Topic(String),
+    /// The place of a repartition topic in [`Plan::repartitions`].
+    Repartition(usize),
+}
+
+/// A topic between two sub-topologies, ours alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Repartition {
+    /// Its name, without application and suffix; the edge's name as well.
+    pub name: Arc<str>,
+    /// The sub-topology that writes it.
+    pub from: usize,
+    /// The sub-topology that reads it.
+    pub to: usize,
+    /// The partition count that the user asked for.
+    pub partitions: Option<u32>,
+    /// The line that declared it.
+    pub declared_at: String,
+}
+
+impl Plan {
+    pub(super) fn sources(&self) -> Vec<&str> {
+        let inputs = self.subs.iter().flat_map(|sub| &sub.inputs);
+        inputs
+            .filter_map(|input| match &input.kind {
+                InputKind::Topic(topic) => Some(topic.as_str()),
+                InputKind::Repartition(_) => None,
+            })
+            .collect()
+    }
+
+    pub(super) fn sinks(&self) -> Vec<&str> {
+        let mut sinks: BTreeSet<&str> = self.subs.iter().flat_map(|sub| &sub.outputs).map(String::as_str).collect();
+        sinks.extend(self.subs.iter().flat_map(|sub| &sub.inputs).filter_map(|input| input.policy.dead_letters()));
+        sinks.into_iter().collect()
+    }
+}
+
+/// The topics' actual names where they are not the declared ones.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Renames(BTreeMap<String, String>);
+
+impl Renames {
+    /// The topic that was declared as `declared` is called `actual`.
+    pub fn add(&mut self, declared: impl Into<String>, actual: impl Into<String>) {
+        self.0.insert(declared.into(), actual.into());
+    }
+
+    /// The actual name of a topic.
+    #[must_use]
+    pub fn actual<'a>(&'a self, declared: &'a str) -> &'a str {
+        self.0.get(declared).map_or(declared, String::as_str)
+    }
+
+    /// The pairs of declared and actual name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(declared, actual)| (declared.as_str(), actual.as_str()))
+    }
+}
+
+impl<D: Into<String>, A: Into<String>> FromIterator<(D, A)> for Renames {
+    fn from_iter<I: IntoIterator<Item = (D, A)>>(pairs: I) -> Self {
+        Self(pairs.into_iter().map(|(declared, actual)| (declared.into(), actual.into())).collect())
+    }
+}
+
+/// The plan, fitted to a broker: actual names and partition counts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Layout {
+    /// The application: the beginning of every internal topic's name.
+    pub application: String,
+    /// The sub-topologies, in the plan's order.
+    pub subs: Vec<SubLayout>,
+    /// The topics that are ours: repartition topics first, then changelogs.
+    pub internal: Vec<InternalTopic>,
+    /// The users' topics that are written, dead letters included, by actual name.
+    pub outputs: Vec<Arc<str>>,
+    /// The actual names.
+    pub renames: Renames,
+    /// The plan's fingerprint together with the actual names. Members of one group must agree on it. Partition counts
+    /// are not in it: a topic may grow.
+    pub fingerprint: u64,
+}
+
+/// A sub-topology, fitted to a broker.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SubLayout {
+    /// Its name.
+    pub name: Arc<str>,
+    /// How many tasks it has: the partition count of each of its inputs.
+    pub partitions: u32,
+    /// What it reads.
+    pub inputs: Vec<InputLayout>,
+    /// The stores of each of its tasks.
+    pub stores: Vec<StoreLayout>,
+}
+
+/// A topic that a sub-topology reads, fitted to a broker.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct InputLayout {
+    /// Its actual name.
+    pub topic: Arc<str>,
+    /// For a repartition topic: the sub-topology whose tasks write it. `None` for a user's topic.
+    pub upstream: Option<usize>,
+    /// What happens to a record that cannot be used, with the actual name of the topic for dead letters.
+    pub policy: BadInput,
+}
+
+/// A store of a sub-topology, fitted to a broker.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct StoreLayout {
+    /// Its name.
+    pub name: Arc<str>,
+    /// The actual name of its changelog.
+    pub changelog: Arc<str>,
+}
+
+/// What an internal topic is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum InternalKind {
+    /// Carries re-keyed records from one sub-topology to another; purged once they are committed.
+    Repartition,
+    /// Holds a store's rows; compacted.
+    Changelog,
+}
+
+/// A topic that is ours.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct InternalTopic {
+    /// Its actual name.
+    pub name: Arc<str>,
+    /// The name of the repartition or the store.
+    pub of: Arc<str>,
+    /// What it is for.
+    pub kind: InternalKind,
+    /// How many partitions it has, or is to get.
+    pub partitions: u32,
+}
+
+impl InternalTopic {
+    /// The settings that the topic is created with, and that are checked at the start, by Kafka's names.
+    #[must_use]
+    pub fn settings(&self) -> BTreeMap<String, String> {
+        let cleanup = match self.kind {
+            InternalKind::Repartition => "delete",
+            InternalKind::Changelog => "compact",
+        };
+        let after_max = i64::MAX.to_string();
+        [
+            ("cleanup.policy", cleanup),
+            ("retention.ms", "-1"),
+            ("message.timestamp.type", "CreateTime"),
+            ("message.timestamp.after.max.ms", &after_max),
+        ]
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
+    }
+}
+
+impl Layout {
+    /// The repartition topic called `name` (without application and suffix).
+    #[must_use]
+    pub fn repartition(&self, name: &str) -> Option<&InternalTopic> {
+        self.internal.iter().find(|topic| topic.kind == InternalKind::Repartition && &*topic.of == name)
+    }
+
+    /// All topics that are read, by actual name: what every member of the group subscribes to.
+    #[must_use]
+    pub fn subscriptions(&self) -> Vec<&str> {
+        self.subs.iter().flat_map(|sub| &sub.inputs).map(|input| &*input.topic).collect()
+    }
+}
+
+/// Plans a graph without mistakes.
+pub(super) fn plan(name: &str, graph: &Graph, names: &[Arc<str>]) -> Plan {
+    let groups = groups(graph);
+    let sub_of = |node: NodeId| groups.iter().position(|nodes| nodes.contains(&node)).unwrap_or_default();
+    let mut repartitions: Vec<Repartition> = Vec::new();
+    let mut readers: Vec<NodeId> = Vec::new();
+    for (id, node) in graph.iter() {
+        let NodeKind::RepartitionSource { sink } = node.kind else { continue };
+        let NodeKind::RepartitionSink { partitions, .. } = graph.node(sink).kind else { continue };
+        let at = graph.node(sink).location;
+        let declared_at = format!("{}:{}", at.file(), at.line());
+        let name = Arc::clone(&names[sink.0]);
+        repartitions.push(Repartition { name, from: sub_of(sink), to: sub_of(id), partitions, declared_at });
+        readers.push(id);
+    }
+    let subs: Vec<SubTopology> =
+        groups.iter().map(|nodes| sub_topology(graph, names, &readers, nodes.clone())).collect();
+    let writes_anywhere = graph.iter().any(|(_, node)| node.kind == NodeKind::Sink { topic: None });
+    let names = names.to_vec();
+    let mut plan = Plan { name: name.to_owned(), subs, repartitions, fingerprint: 0, writes_anywhere, names };
+    plan.fingerprint = fingerprint(&plan, graph);
+    plan
+}
+
+/// The nodes of each sub-topology. Nodes hang together by their parents; the halves of a repartition do not.
+fn groups(graph: &Graph) -> Vec<Vec<NodeId>> {
+    let mut group: Vec<usize> = (0..graph.len()).collect();
+    for (id, node) in graph.iter() {
+        for parent in &node.parents {
+            let (a, b) = (group[id.0], group[parent.0]);
+            let (low, high) = (a.min(b), a.max(b));
+            group.iter_mut().filter(|of| **of == high).for_each(|of| *of = low);
+        }
+    }
+    let mut groups: BTreeMap<usize, Vec<NodeId>> = BTreeMap::new();
+    for (place, of) in group.into_iter().enumerate() {
+        groups.entry(of).or_default().push(NodeId(place));
+    }
+    groups.into_values().collect()
+}
+
+fn sub_topology(graph: &Graph, names: &[Arc<str>], readers: &[NodeId], nodes: Vec<NodeId>) -> SubTopology {
+    let mut inputs = Vec::new();
+    let mut stores = Vec::new();
+    let mut outputs = Vec::new();
+    for id in &nodes {
+        let kind = match &graph.node(*id).kind {
+            NodeKind::Source { topic, .. } => InputKind::Topic(topic.clone()),
+            NodeKind::RepartitionSource { .. } => {
+                InputKind::Repartition(readers.iter().position(|reader| reader == id).unwrap_or_default())
+            }
+            NodeKind::Stateful { .. } => {
+                stores.push(Arc::clone(&names[id.0]));
+                continue;
+            }
+            NodeKind::Sink { topic: Some(topic) } => {
+                if !outputs.contains(topic) {
+                    outputs.push(topic.clone());
+                }
+                continue;
+            }
+            _ => continue,
+        };
+        inputs.push(Input { node: *id, kind, one_by_one: meets(graph, *id), policy: policy(graph, *id) });
+    }
+    let first = inputs.iter().map(|input| &names[input.node.0]).min();
+    let name = first.or_else(|| nodes.first().map(|node| &names[node.0])).cloned().unwrap_or_default();
+    SubTopology { name, nodes, inputs, stores, outputs }
+}
+
+/// True where two ways from `source` meet again: at a node with several parents, or in one topic.
+fn meets(graph: &Graph, source: NodeId) -> bool {
+    let below = graph.below(source);
+    let mut written: Vec<Option<&str>> = Vec::new();
+    for (_, node) in graph.iter() {
+        if node.parents.iter().filter(|parent| below[parent.0]).count() > 1 {
+            return true;
+        }
+        if let NodeKind::Sink { topic } = &node.kind
+            && node.parents.iter().any(|parent| below[parent.0])
+        {
+            // A sink that chooses its topic record by record may choose any.
+            let topic = topic.as_deref();
+            if written.iter().any(|other| other.is_none() || topic.is_none() || *other == topic) {
+                return true;
+            }
+            written.push(topic);
+        }
+    }
+    false
+}
+
+/// The policy of a source; of a repartition topic, that of all its sources where they agree.
+fn policy(graph: &Graph, source: NodeId) -> BadInput {
+    let mut found: Vec<&BadInput> = Vec::new();
+    let mut seen = vec![false; graph.len()];
+    let mut open = vec![source];
+    while let Some(id) = open.pop() {
+        if std::mem::replace(&mut seen[id.0], true) {
+            continue;
+        }
+        match &graph.node(id).kind {
+            NodeKind::Source { policy, .. } => found.push(policy),
+            NodeKind::RepartitionSource { sink } => open.push(*sink),
+            _ => open.extend(&graph.node(id).parents),
+        }
+    }
+    match found.split_first() {
+        Some((first, others)) if others.iter().all(|other| other == first) => (*first).clone(),
+        _ => BadInput::Fail,
+    }
+}
+
+/// Hashes what two processes of one group must agree on. Lines and types' paths are not part of it: moving code about
+/// changes nothing that the group could notice.
+fn fingerprint(plan: &Plan, graph: &Graph) -> u64 {
+    let mut hash = Fnv::default();
+    hash.text(&plan.name);
+    for sub in &plan.subs {
+        hash.text("sub-topology");
+        hash.text(&sub.name);
+        for id in &sub.nodes {
+            let node = graph.node(*id);
+            hash.text(node.label);
+            hash.text(&plan.names[id.0]);
+            match &node.kind {
+                NodeKind::Source { topic, .. } => hash.text(topic),
+                NodeKind::Sink { topic } => hash.text(topic.as_deref().unwrap_or("*")),
+                _ => {}
+            }
+            for parent in &node.parents {
+                hash.text(&plan.names[parent.0]);
+            }
+        }
+    }
+    for repartition in &plan.repartitions {
+        hash.text(&repartition.name);
+        hash.text(&repartition.partitions.unwrap_or(0).to_string());
+    }
+    hash.0
+}
+
+/// FNV-1a, 64 bits: the same in every process and version, which the standard library's hashers do not promise.
+pub(super) struct Fnv(pub(super) u64);
+
+impl Default for Fnv {
+    fn default() -> Self {
+        Self(0xcbf2_9ce4_8422_2325)
+    }
+}
+
+impl Fnv {
+    /// Adds a text, and an end mark so that two texts are not one.
+    pub(super) fn text(&mut self, text: &str) {
+        for byte in text.bytes().chain([0xff]) {
+            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+}
+
+/// The number under which markers name an edge: a stable hash of the repartition's name.
+#[must_use]
+pub fn edge_fingerprint(repartition: &str) -> u64 {
+    let mut hash = Fnv::default();
+    hash.text(repartition);
+    hash.0
+}

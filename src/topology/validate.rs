@@ -1,0 +1,158 @@
+//! The mistakes of a declaration: all at once, each with the user's own line.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::panic::Location;
+use std::sync::Arc;
+
+use super::graph::{Graph, Node, NodeKind};
+use super::names::topic_name_mistake;
+use crate::error::{Error, ErrorKind};
+
+/// One mistake.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistake {
+    /// What is wrong, and what to do.
+    pub message: String,
+    /// The line that it is about.
+    pub at: Option<&'static Location<'static>>,
+    /// The other line, where two do not go together.
+    pub and: Option<&'static Location<'static>>,
+}
+
+impl Mistake {
+    /// A mistake of one line.
+    #[must_use]
+    pub fn at(location: &'static Location<'static>, message: impl Into<String>) -> Self {
+        Self { message: message.into(), at: Some(location), and: None }
+    }
+
+    /// Two lines that do not go together; the later one first.
+    #[must_use]
+    pub fn between(
+        location: &'static Location<'static>,
+        other: &'static Location<'static>,
+        message: impl Into<String>,
+    ) -> Self {
+        Self { message: message.into(), at: Some(location), and: Some(other) }
+    }
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(at) = self.at {
+            write!(f, "{}:{}: ", at.file(), at.line())?;
+        }
+        f.write_str(&self.message)?;
+        if let Some(and) = self.and {
+            write!(f, " (the other is at {}:{})", and.file(), and.line())?;
+        }
+        Ok(())
+    }
+}
+
+/// All mistakes of a topology's declaration.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Mistakes {
+    topology: String,
+    mistakes: Vec<Mistake>,
+}
+
+impl Mistakes {
+    pub(super) fn new(topology: String, mistakes: Vec<Mistake>) -> Self {
+        Self { topology, mistakes }
+    }
+
+    /// The mistakes.
+    pub fn iter(&self) -> std::slice::Iter<'_, Mistake> {
+        self.mistakes.iter()
+    }
+}
+
+impl<'a> IntoIterator for &'a Mistakes {
+    type Item = &'a Mistake;
+    type IntoIter = std::slice::Iter<'a, Mistake>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+impl fmt::Display for Mistakes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = self.mistakes.len();
+        let plural = if count == 1 { "" } else { "s" };
+        write!(f, "topology {:?} has {count} mistake{plural}:", self.topology)?;
+        self.mistakes.iter().try_for_each(|mistake| write!(f, "\n  {mistake}"))
+    }
+}
+
+impl fmt::Debug for Mistakes {
+    /// As [`Display`](fmt::Display): this is what an `unwrap` shows.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl std::error::Error for Mistakes {}
+
+impl From<Mistakes> for Error {
+    fn from(mistakes: Mistakes) -> Self {
+        Self::new(ErrorKind::Topology, mistakes.to_string())
+    }
+}
+
+/// Finds what the names and the DSL have not found.
+pub(super) fn check(name: &str, graph: &Graph, names: &[Arc<str>], mistakes: &mut Vec<Mistake>) {
+    if let Some(mistake) = topic_name_mistake(name) {
+        let message = format!("{name:?} cannot be a topology's name: {mistake}");
+        mistakes.push(Mistake { message, at: None, and: None });
+    }
+    if graph.is_empty() {
+        let message = "it reads nothing: begin with source()".into();
+        mistakes.push(Mistake { message, at: None, and: None });
+    }
+    let mut read: BTreeMap<&str, &Node> = BTreeMap::new();
+    for (id, node) in graph.iter() {
+        match &node.kind {
+            NodeKind::Source { topic, policy } => {
+                check_topic(node, topic, mistakes);
+                if let Some(dead) = policy.dead_letters() {
+                    check_topic(node, dead, mistakes);
+                }
+                if let Some(first) = read.insert(topic, node) {
+                    let message = format!("topic {topic} is read twice: read it once and use that stream twice");
+                    mistakes.push(Mistake::between(node.location, first.location, message));
+                }
+            }
+            NodeKind::Sink { topic: Some(topic) } => check_topic(node, topic, mistakes),
+            NodeKind::RepartitionSink { partitions: Some(0), .. } => {
+                let message = format!("repartition topic {} cannot have 0 partitions", names[id.0]);
+                mistakes.push(Mistake::at(node.location, message));
+            }
+            _ => {}
+        }
+    }
+    for (_, node) in graph.iter() {
+        let written = match &node.kind {
+            NodeKind::Sink { topic } => topic.as_deref(),
+            NodeKind::Source { policy, .. } => policy.dead_letters(),
+            _ => None,
+        };
+        if let Some(topic) = written
+            && let Some(source) = read.get(topic)
+        {
+            let message = format!(
+                "topic {topic} is both written and read: its records would come round again; \
+                 use the stream itself, or repartition()"
+            );
+            mistakes.push(Mistake::between(node.location, source.location, message));
+        }
+    }
+}
+
+fn check_topic(node: &Node, topic: &str, mistakes: &mut Vec<Mistake>) {
+    if let Some(mistake) = topic_name_mistake(topic) {
+        mistakes.push(Mistake::at(node.location, format!("{topic:?} cannot be a topic's name: {mistake}")));
+    }
+}

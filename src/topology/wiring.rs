@@ -1,0 +1,177 @@
+//! Makes the operators of one task: the wires of a sub-topology are called from the last declared node to the first, so
+//! that every operator finds what lies downstream of it already there.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::graph::NodeId;
+use super::plan::{Layout, Plan, SubLayout, SubTopology};
+use crate::operators::Emission;
+use crate::operators::source::{BadInput, SourcePort};
+use crate::operators::stores::StorePort;
+use crate::state::store::TaskState;
+
+/// One task: a sub-topology and a partition number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TaskId {
+    /// The place of the sub-topology in [`Plan::subs`] and [`Layout::subs`].
+    pub sub: usize,
+    /// The partition that it reads of each input.
+    pub partition: u32,
+}
+
+impl fmt::Display for TaskId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}_{}", self.sub, self.partition)
+    }
+}
+
+/// Settings of a task's operators.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TaskOptions {
+    /// When tables hand updates on that do not say so themselves.
+    pub emission: Emission,
+    /// How many bytes of decoded rows each store may keep.
+    pub cache_bytes: usize,
+    /// How many keys a `combine()` may hold before it hands them on early.
+    pub combine_keys: usize,
+}
+
+impl Default for TaskOptions {
+    fn default() -> Self {
+        Self { emission: Emission::EachCommit, cache_bytes: 64 << 20, combine_keys: 100_000 }
+    }
+}
+
+/// What a task is made with.
+#[derive(Clone, Copy)]
+pub struct TaskContext<'a> {
+    /// The plan, fitted to the broker.
+    pub layout: &'a Layout,
+    /// Which task.
+    pub task: TaskId,
+    /// The task's state, as of its last commit.
+    pub state: &'a TaskState,
+    /// Settings.
+    pub options: &'a TaskOptions,
+}
+
+/// The operators of one task.
+pub struct WiredTask {
+    /// One a input, in the order of [`SubLayout::inputs`].
+    pub sources: Vec<Box<dyn SourcePort>>,
+    /// One a store, in the order of [`SubLayout::stores`].
+    pub stores: Vec<Box<dyn StorePort>>,
+}
+
+/// A task while it is being made.
+pub struct Wiring<'a> {
+    context: TaskContext<'a>,
+    plan: &'a Plan,
+    sub: &'a SubTopology,
+    sources: Vec<Box<dyn SourcePort>>,
+    stores: Vec<Box<dyn StorePort>>,
+}
+
+impl<'a> Wiring<'a> {
+    pub(super) fn new(context: &TaskContext<'a>, plan: &'a Plan, sub: &'a SubTopology) -> Self {
+        Self { context: *context, plan, sub, sources: Vec::new(), stores: Vec::new() }
+    }
+
+    pub(super) fn finish(mut self) -> WiredTask {
+        self.sources.reverse();
+        self.stores.reverse();
+        debug_assert_eq!(self.sources.len(), self.sub.inputs.len(), "each input has its source");
+        debug_assert_eq!(self.stores.len(), self.sub.stores.len(), "each store has its port");
+        WiredTask { sources: self.sources, stores: self.stores }
+    }
+
+    /// A source is ready.
+    pub fn add_source(&mut self, source: Box<dyn SourcePort>) {
+        self.sources.push(source);
+    }
+
+    /// A store is ready.
+    pub fn add_store(&mut self, store: Box<dyn StorePort>) {
+        self.stores.push(store);
+    }
+
+    /// The node's name.
+    #[must_use]
+    pub fn name(&self, node: NodeId) -> Arc<str> {
+        Arc::clone(&self.plan.names[node.0])
+    }
+
+    /// The task's partition.
+    #[must_use]
+    pub fn partition(&self) -> u32 {
+        self.context.task.partition
+    }
+
+    /// The task's state.
+    #[must_use]
+    pub fn state(&self) -> &'a TaskState {
+        self.context.state
+    }
+
+    /// The settings.
+    #[must_use]
+    pub fn options(&self) -> &'a TaskOptions {
+        self.context.options
+    }
+
+    /// The place of an input among the task's, and whether its records must go one by one.
+    ///
+    /// # Panics
+    /// When `node` is no source of this sub-topology.
+    #[must_use]
+    pub fn input(&self, node: NodeId) -> (u32, bool) {
+        let place = self.sub.inputs.iter().position(|input| input.node == node).expect("a source of this sub-topology");
+        (u32::try_from(place).expect("fewer inputs than a u32 counts"), self.sub.inputs[place].one_by_one)
+    }
+
+    /// What happens to bad input of a source, with actual topic names.
+    #[must_use]
+    pub fn policy(&self, node: NodeId) -> BadInput {
+        let (place, _) = self.input(node);
+        self.layout_sub().inputs[place as usize].policy.clone()
+    }
+
+    /// The actual name of a user's topic.
+    #[must_use]
+    pub fn topic(&self, declared: &str) -> Arc<str> {
+        self.context.layout.renames.actual(declared).into()
+    }
+
+    /// The topics' actual names.
+    #[must_use]
+    pub fn renames(&self) -> &'a super::plan::Renames {
+        &self.context.layout.renames
+    }
+
+    /// The actual name and the partition count of the repartition topic that `sink` writes.
+    ///
+    /// # Panics
+    /// When `sink` is not the writing half of a repartition.
+    #[must_use]
+    pub fn repartition(&self, sink: NodeId) -> (Arc<str>, u32) {
+        let name = &self.plan.names[sink.0];
+        let found = self.context.layout.repartition(name).expect("a repartition topic of this plan");
+        (Arc::clone(&found.name), found.partitions)
+    }
+
+    /// The actual name of a store's changelog.
+    ///
+    /// # Panics
+    /// When `node` owns no store of this sub-topology.
+    #[must_use]
+    pub fn changelog(&self, node: NodeId) -> Arc<str> {
+        let name = &self.plan.names[node.0];
+        let store = self.layout_sub().stores.iter().find(|store| store.name == *name).expect("a store of this task");
+        Arc::clone(&store.changelog)
+    }
+
+    fn layout_sub(&self) -> &'a SubLayout {
+        &self.context.layout.subs[self.context.task.sub]
+    }
+}
