@@ -13,6 +13,7 @@ pub mod operators;
 pub mod record;
 pub mod runtime;
 pub mod state;
+pub mod testing;
 pub mod time;
 pub mod topology;
 

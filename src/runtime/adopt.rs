@@ -10,6 +10,8 @@ use crate::record::{Offset, TopicPartition};
 use crate::state::TaskState;
 use crate::topology::{TaskContext, TaskId};
 
+#[cfg(test)]
+use super::bugs::Bug;
 use super::meters::InputMeters;
 use super::patience::patiently;
 use super::placement;
@@ -68,6 +70,10 @@ impl StreamThread {
         };
         let mut positions: BTreeMap<_, _> =
             unknown.into_iter().zip(starts).map(|(partition, start)| (partition, (start, None))).collect();
+        #[cfg(test)]
+        if self.parts.config.has(Bug::StalePosition) && partitions.iter().all(|p| self.committed_at.contains_key(p)) {
+            return Ok(self.committed_at.clone());
+        }
         for found in found.into_iter().flatten() {
             let CommittedOffset { partition, offset, metadata } = found;
             let position = Position::decode(&metadata).map_err(|error| {
@@ -121,6 +127,8 @@ impl StreamThread {
         };
         state.abort();
         let now = self.parts.clock.elapsed();
+        #[cfg(test)]
+        let changelogs = if self.parts.config.has(Bug::NoRestore) { Vec::new() } else { changelogs };
         let restore = Restore::begin(&self.parts.broker, state, changelogs, self.sequence(id), now)?;
         if restore.remaining() > 0 {
             tracing::info!(task = name, records = restore.remaining(), "restoring");
@@ -195,9 +203,17 @@ impl StreamThread {
                 from.push((input, offset));
             }
             if let Stage::Running(task) = std::mem::replace(&mut self.slots[number].stage, Stage::Waiting) {
+                #[cfg(test)]
+                if self.parts.config.has(Bug::KeepsAbortedState) {
+                    task.state.commit(task.state.stand());
+                }
                 task.state.abort();
                 self.slots[number].stage = Stage::Running(self.build(id, task.state));
             }
+        }
+        #[cfg(test)]
+        if self.parts.config.has(Bug::NoRewind) {
+            return Ok(());
         }
         patiently("going back", || self.member.seek(&from))
     }

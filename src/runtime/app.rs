@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::broker::Broker;
+use crate::broker::{Broker, Isolation};
 use crate::error::{Error, ErrorKind, Result};
 use crate::metrics::Metrics;
 use crate::time::{Clock, SystemClock};
@@ -13,7 +13,7 @@ use crate::topology::Topology;
 
 use super::caretaker::Caretaker;
 use super::config::Config;
-use super::setup;
+use super::{placement, setup};
 use super::status::{AppState, Shared, Status};
 use super::thread::Parts;
 
@@ -65,6 +65,12 @@ impl App {
         let metrics = metrics.topology(topology.name());
         let prepared = setup::prepare(topology, broker, config, clock, metrics)?;
         let shared = Arc::clone(&prepared.parts.shared);
+        if prepared.parts.config.until_end {
+            // Fixed before the first record is read, so that nothing which comes later is processed.
+            let sources = placement::source_partitions(&prepared.parts.layout);
+            let ends = prepared.parts.broker.end_offsets(&sources, Isolation::ReadCommitted)?;
+            shared.set_bounds(sources.into_iter().zip(ends).collect());
+        }
         let mut threads = Vec::new();
         for number in 0..prepared.parts.config.threads {
             let started = prepared

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::broker::Guarantee;
 use crate::error::{Error, ErrorKind, Result};
 use crate::state::StateOptions;
-use crate::topology::Emission;
+use crate::operators::aggregate::Emission;
 
 /// How a topology is to be run. Start from [`Config::new`] and change what differs.
 #[derive(Clone, Debug)]
@@ -48,9 +48,18 @@ pub struct Config {
     pub leave_on_stop: bool,
     /// How often a transaction that fails is tried with fewer records before the application gives up.
     pub attempts: u32,
+    /// The seeded bug that the simulator has to find.
+    #[cfg(test)]
+    pub(crate) bug: Option<super::bugs::Bug>,
 }
 
 impl Config {
+    /// True where a test has switched this bug on.
+    #[cfg(test)]
+    pub(crate) fn has(&self, bug: super::bugs::Bug) -> bool {
+        self.bug == Some(bug)
+    }
+
     /// The defaults, for an application called `application`.
     pub fn new(application: impl Into<String>) -> Self {
         Self {
@@ -71,6 +80,8 @@ impl Config {
             purge_interval: Duration::from_secs(30),
             leave_on_stop: false,
             attempts: 100,
+            #[cfg(test)]
+            bug: None,
         }
     }
 

@@ -12,6 +12,8 @@
 
 mod adopt;
 pub mod app;
+#[cfg(test)]
+pub(crate) mod bugs;
 mod caretaker;
 pub(crate) mod cluster;
 mod commit;

@@ -110,7 +110,7 @@ fn create_missing(broker: &dyn Broker, layout: &Layout, existing: &BTreeMap<Stri
         .map(|topic| NewTopic {
             name: topic.name.to_string(),
             partitions: topic.partitions,
-            settings: owned(&topic.settings()),
+            settings: topic.settings(),
         })
         .collect();
     let outputs: Vec<&str> = layout.outputs.iter().map(|topic| &**topic).collect();
@@ -125,10 +125,6 @@ fn create_missing(broker: &dyn Broker, layout: &Layout, existing: &BTreeMap<Stri
     let names: Vec<&str> = topics.iter().map(|topic| topic.name.as_str()).collect();
     tracing::info!(topics = names.join(" "), "creating topics");
     broker.create_topics(&topics)
-}
-
-fn owned(settings: &[(&'static str, String)]) -> BTreeMap<String, String> {
-    settings.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect()
 }
 
 /// Internal topics must be as they are created here: with a retention by time the broker would delete state.
@@ -148,7 +144,7 @@ fn check_internal(broker: &dyn Broker, layout: &Layout) -> Result<()> {
             .remedy("give the application another id, or delete the topic together with the group's offsets"));
         }
         for (name, value) in topic.settings() {
-            if let Some(found) = description.settings.get(name).filter(|found| **found != value) {
+            if let Some(found) = description.settings.get(&name).filter(|found| **found != value) {
                 return Err(wrong(format!("internal topic {} has {name}={found} where {value} is needed", topic.name))
                     .remedy(format!("set it: kafka-configs --alter --topic {} --add-config {name}={value}", topic.name)));
             }

@@ -36,6 +36,8 @@ const FETCH_PACKED: usize = 16;
 const STEP: usize = 1_000;
 /// The longest sleep: the group wants to hear from its member.
 const LONGEST_SLEEP: Duration = Duration::from_millis(100);
+/// The longest sleep while a task waits for something that does not wake the member.
+const SHORT_SLEEP: Duration = Duration::from_millis(5);
 /// How often the thread's status is told to the rest of the process.
 const REPORT_EVERY: Duration = Duration::from_millis(200);
 
@@ -117,7 +119,7 @@ impl StreamThread {
             commit_took: Duration::ZERO,
             losses: 0,
             committed_at: BTreeMap::new(),
-            bounds: None,
+            bounds: parts.shared.bounds(),
             batch: Batch::default(),
             status: ThreadStatus::default(),
             reported: None,
@@ -163,17 +165,14 @@ impl StreamThread {
     }
 
     fn sleep(&mut self, timeout: Duration) {
-        let restoring = self.slots.iter_mut().find_map(|slot| match &mut slot.stage {
-            Stage::Restoring(restore) => Some(restore),
-            _ => None,
-        });
-        match restoring {
-            Some(restore) => restore.wait(timeout.min(Duration::from_millis(5))),
-            None if self.slots.iter().any(|slot| matches!(slot.stage, Stage::Waiting)) => {
-                self.member.wait(timeout.min(Duration::from_millis(5)));
+        for slot in &mut self.slots {
+            match &mut slot.stage {
+                Stage::Running(_) => {}
+                Stage::Restoring(restore) => return restore.wait(timeout.min(SHORT_SLEEP)),
+                Stage::Waiting => return self.member.wait(timeout.min(SHORT_SLEEP)),
             }
-            None => self.member.wait(timeout),
         }
+        self.member.wait(timeout);
     }
 
     fn follow_group(&mut self) -> Result<bool> {
@@ -327,9 +326,6 @@ impl StreamThread {
         self.reported = Some(elapsed);
         self.status.tasks = self.task_statuses();
         self.parts.shared.report(self.number, self.status.clone());
-        if self.bounds.is_none() {
-            self.bounds = self.parts.shared.bounds();
-        }
     }
 }
 

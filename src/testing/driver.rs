@@ -15,7 +15,8 @@ use crate::runtime::Config;
 use crate::runtime::cluster::Process;
 use crate::runtime::thread::Turn;
 use crate::time::{Clock, ManualClock, Timestamp};
-use crate::topology::{Emission, Topology};
+use crate::operators::aggregate::Emission;
+use crate::topology::Topology;
 
 /// How many turns of the loop may pass before a topology is taken to run in circles.
 const TURNS: u32 = 1_000_000;
@@ -223,7 +224,7 @@ impl Driver {
     /// The committed records of a topic that have not been taken yet: by partition, in order of their offsets.
     pub fn take(&mut self, topic: &str) -> Vec<OutputRecord> {
         let mut fresh = Vec::new();
-        for record in self.broker.records(topic) {
+        for record in self.broker.records(topic).unwrap_or_default() {
             let next = self.taken.entry(TopicPartition::new(topic, record.partition)).or_default();
             if record.offset >= *next {
                 *next = record.offset + 1;
@@ -233,7 +234,7 @@ impl Driver {
                     offset: record.offset,
                     key: record.key,
                     value: record.value,
-                    timestamp: record.timestamp.unwrap_or(Timestamp::from_millis(-1)),
+                    timestamp: record.timestamp,
                     headers: record.headers,
                 });
             }

@@ -5,5 +5,7 @@
 
 pub mod driver;
 pub mod simulation;
+#[cfg(test)]
+mod simulation_tests;
 
 pub use driver::{Driver, DriverBuilder, OutputRecord};

@@ -10,7 +10,8 @@ use crate::broker::memory::StoredRecord;
 use crate::operators::source::BadInput;
 use crate::runtime::bugs::Bug;
 use crate::time::Timestamp;
-use crate::topology::{Emission, Topology};
+use crate::operators::aggregate::Emission;
+use crate::topology::Topology;
 use crate::{Builder, Data, Json, NoKey, Topic};
 
 /// What a group has seen: how many inputs, their sum.

@@ -63,7 +63,7 @@ impl MemoryBroker {
     }
 
     /// Every offset that a group has committed, by partition.
-    pub fn committed(&self, group: &str) -> Vec<CommittedOffset> {
+    pub fn group_offsets(&self, group: &str) -> Vec<CommittedOffset> {
         let state = self.state();
         state.groups.get(group).map(|group| group.offsets.values().cloned().collect()).unwrap_or_default()
     }

@@ -54,7 +54,7 @@ pub use compaction::Tombstones;
 pub use faults::{Call, Fault, Faults, Operation, is_crash};
 pub use inspect::{StoredRecord, TransactionCounts};
 
-use super::{Broker, GroupMember, Isolation, Member, MemberOptions, NewTopic, Reader, TopicDescription, Writer};
+use super::{Broker, CommittedOffset, GroupMember, Isolation, Member, MemberOptions, NewTopic, Reader, TopicDescription, Writer};
 use crate::error::Result;
 use crate::record::{Offset, TopicPartition};
 use crate::time::Clock;
@@ -199,6 +199,14 @@ impl Broker for MemoryBroker {
     fn group_members(&self, group: &str) -> Result<Vec<GroupMember>> {
         self.call(Operation::GroupMembers, || {
             Ok(self.state().groups.get(group).map(group::Group::members).unwrap_or_default())
+        })
+    }
+
+    fn committed(&self, group: &str, partitions: &[TopicPartition]) -> Result<Vec<Option<CommittedOffset>>> {
+        self.call(Operation::GroupMembers, || {
+            let state = self.state();
+            let offsets = state.groups.get(group).map(|group| &group.offsets);
+            Ok(partitions.iter().map(|partition| offsets?.get(partition).cloned()).collect())
         })
     }
 
