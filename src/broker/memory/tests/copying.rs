@@ -154,7 +154,9 @@ fn whatever_goes_wrong_every_record_is_copied_once_and_a_seed_repeats_all() {
     for seed in 0..100 {
         let copied = play(seed);
         let mut counts = BTreeMap::new();
-        copied.iter().for_each(|value| *counts.entry(value.parse::<usize>().unwrap()).or_insert(0) += 1);
+        for value in &copied {
+            *counts.entry(value.parse::<usize>().unwrap()).or_insert(0) += 1;
+        }
         assert!(counts.keys().copied().eq(0..RECORDS), "seed {seed}: {counts:?}");
         assert!(counts.values().all(|count| *count == 1), "seed {seed}: {counts:?}");
         if seed < 5 {

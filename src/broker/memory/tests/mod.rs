@@ -19,7 +19,7 @@ use crate::record::{Headers, InputNumber, Offset, TopicPartition};
 use crate::time::{ManualClock, Timestamp};
 
 const SESSION: Duration = Duration::from_secs(10);
-const TRANSACTION: Duration = Duration::from_secs(60);
+const TRANSACTION: Duration = Duration::from_mins(1);
 const GROUP: &str = "app";
 
 fn broker() -> (MemoryBroker, Arc<ManualClock>) {

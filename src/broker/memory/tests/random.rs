@@ -34,6 +34,12 @@ impl Model {
     }
 }
 
+fn end(models: &mut [Model], producer: usize, commit: bool) {
+    for model in models {
+        model.end(producer, commit);
+    }
+}
+
 fn play(seed: u64) {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let (broker, _) = broker();
@@ -63,15 +69,15 @@ fn play(seed: u64) {
             }
             5..7 => {
                 producers[producer].commit(&[offset(0, step, "")]).unwrap();
-                models.iter_mut().for_each(|model| model.end(producer, true));
+                end(&mut models, producer, true);
             }
             7 => {
                 producers[producer].abort().unwrap();
-                models.iter_mut().for_each(|model| model.end(producer, false));
+                end(&mut models, producer, false);
             }
             8 => {
                 producers[producer].recycle().unwrap();
-                models.iter_mut().for_each(|model| model.end(producer, false));
+                end(&mut models, producer, false);
             }
             _ => {
                 let partition = random.random_range(0..2);
