@@ -170,6 +170,11 @@ impl Log {
         self.bells.retain(|known| !std::ptr::eq(known.as_ptr(), Arc::as_ptr(bell)));
     }
 
+    #[cfg(test)]
+    pub(super) fn bells(&self) -> usize {
+        self.bells.len()
+    }
+
     fn tell_if_moved(&mut self, stable: Offset) {
         if self.stable_end() > stable {
             // A bell whose owner died without giving its partitions up goes away here.

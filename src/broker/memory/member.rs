@@ -224,14 +224,13 @@ impl Member for MemoryMember {
 
     fn send(&mut self, task: u32, records: &Outgoing) -> Result<(), CommitFailure> {
         let fault = self.ask(Operation::Send).map_err(CommitFailure::Fatal)?;
-        let lost = || Err(CommitFailure::Abort(errors::timed_out(Operation::Send), Vec::new()));
         if fault == Fault::LostRequest {
-            return lost();
+            return Err(self.producer.fail());
         }
         let sent = self.producer.send(&self.broker, task, records, fault);
         match fault {
             Fault::CrashAfter => Err(CommitFailure::Fatal(crash(Operation::Send))),
-            Fault::LostReply => lost(),
+            Fault::LostReply => sent.and_then(|()| Err(self.producer.fail())),
             _ => sent,
         }
     }
@@ -250,10 +249,10 @@ impl Member for MemoryMember {
 
     fn recycle(&mut self) -> Result<()> {
         let fault = self.ask(Operation::Recycle)?;
-        around(fault, Operation::Recycle, || {
-            self.producer = Producer::new(&self.broker, &self.options);
-            Ok(())
-        })
+        // Until the answer has come there is no producer to go on with.
+        self.producer.retire();
+        self.producer = around(fault, Operation::Recycle, || Ok(Producer::new(&self.broker, &self.options)))?;
+        Ok(())
     }
 
     fn wait(&mut self, timeout: Duration) {

@@ -26,7 +26,9 @@ pub(super) struct Producer {
     /// The offset after the last record, for each partition written to since the last commit.
     written: BTreeMap<Slot, Offset>,
     refusals: Vec<Refusal>,
-    /// The outcome of a commit is not known, so that nothing may be sent before the producer was replaced.
+    /// Records may be missing, so that only an abort helps.
+    failed: Option<Error>,
+    /// A commit or a recycling was not answered, so that nothing may be sent before the producer was replaced.
     unsettled: bool,
 }
 
@@ -42,7 +44,15 @@ impl Producer {
             (transactional_id.clone(), epoch)
         });
         let (group, instance) = (group.clone(), instance.clone());
-        Self { group, instance, transactional, written: BTreeMap::new(), refusals: Vec::new(), unsettled: false }
+        Self {
+            group,
+            instance,
+            transactional,
+            written: BTreeMap::new(),
+            refusals: Vec::new(),
+            failed: None,
+            unsettled: false,
+        }
     }
 
     pub(super) fn send(
@@ -75,10 +85,22 @@ impl Producer {
         Ok(())
     }
 
+    /// Records may have been lost: nothing can be committed before an abort.
+    pub(super) fn fail(&mut self) -> CommitFailure {
+        let error = errors::timed_out(Operation::Send);
+        self.failed = Some(error.clone());
+        CommitFailure::Abort(error, Vec::new())
+    }
+
+    /// From now on only a new producer can go on.
+    pub(super) fn retire(&mut self) {
+        self.unsettled = true;
+    }
+
     /// The state, if this producer may still write.
     fn checked<'a>(&self, broker: &'a MemoryBroker) -> Result<MutexGuard<'a, State>, CommitFailure> {
         if self.unsettled {
-            let message = "the outcome of a commit is not known: recycle the member before it goes on";
+            let message = "a commit or a recycling has not been answered: recycle the member before it goes on";
             return Err(CommitFailure::Fatal(errors::misuse(message)));
         }
         let state = broker.state();
@@ -101,6 +123,9 @@ impl Producer {
         let mut state = self.checked(broker)?;
         if let Some(first) = self.refusals.first() {
             return Err(CommitFailure::Abort(first.error.clone(), self.refusals.clone()));
+        }
+        if let Some(error) = &self.failed {
+            return Err(CommitFailure::Abort(error.clone(), Vec::new()));
         }
         self.check_offsets(&state, right, offsets)?;
         let known = match self.transactional.clone() {
@@ -155,7 +180,9 @@ impl Producer {
     pub(super) fn abort(&mut self, broker: &MemoryBroker) -> crate::Result<()> {
         if let Some((id, epoch)) = &self.transactional {
             if self.unsettled {
-                return Err(errors::misuse("the outcome of a commit is not known: only recycling the member helps"));
+                return Err(errors::misuse(
+                    "a commit or a recycling has not been answered: only recycling the member helps",
+                ));
             }
             let mut state = broker.state();
             state.check_epoch(id, *epoch).map_err(|fencing| fencing.error(id))?;
@@ -163,6 +190,7 @@ impl Producer {
         }
         self.written.clear();
         self.refusals.clear();
+        self.failed = None;
         Ok(())
     }
 }
