@@ -2,6 +2,8 @@
 //!
 //! A type names its codec once, beside its definition ([`Data`]); a topic then needs no serializers.
 
+pub mod varint;
+
 use std::fmt;
 
 /// Turns values of `T` into bytes and back.
