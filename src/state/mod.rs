@@ -9,10 +9,40 @@
 //! Invariant: no uncommitted byte reaches layer 3 or 4. An abort throws away 1 and 2; a crash throws away 1, 2 and 3,
 //! and the changelog has what is missing. So an unclean exit never spoils the disk, and it is never wiped for one.
 
-pub mod store;
+mod applier;
+mod cache;
+mod handover;
+mod home;
+mod id;
+mod layers;
+mod memory;
+mod registry;
+mod row;
+mod scan;
+mod sled;
+mod store;
+mod task;
+
+#[cfg(test)]
+mod kill_tests;
+#[cfg(test)]
+mod store_tests;
+#[cfg(test)]
+mod task_tests;
+#[cfg(test)]
+mod testing;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+
+pub use id::StoreId;
+pub use memory::MemoryDisk;
+pub use registry::States;
+pub use row::Row;
+pub use scan::Scan;
+pub use sled::{OpenFailure, SledDisk};
+pub use store::{Flushed, Origin, RowId, Store, StoreOptions, StoreStats};
+pub use task::{CommittedReader, Page, Sizes, TaskState};
 
 use serde::{Deserialize, Serialize};
 
@@ -55,8 +85,16 @@ pub trait Disk: Send + Sync {
     /// Writes changed rows (`None` deletes), sorted by key, together with what they stand for.
     ///
     /// # Errors
-    /// When it cannot be written; the store is then not to be used any more.
+    /// When it cannot be written; the store is then not to be used any more, other than for reading.
     fn apply(&self, rows: &mut dyn Iterator<Item = (&[u8], Option<&[u8]>)>, stand: &Stand) -> Result<()>;
+
+    /// Makes everything that was applied outlast a crash of the process. Slow; called seldom.
+    ///
+    /// # Errors
+    /// When it cannot be written; the store is then not to be used any more, other than for reading.
+    fn flush(&self) -> Result<()> {
+        Ok(())
+    }
 
     /// Bytes on disk, as far as known.
     fn size(&self) -> u64;
