@@ -42,6 +42,16 @@ impl<K, V> Record<K, V> {
         let (key, value) = f(key, value);
         Record { key, value, timestamp, behind, watermark, input, headers }
     }
+
+    /// The same record with key and value put through `f`, which may fail.
+    ///
+    /// # Errors
+    /// Whatever `f` gives.
+    pub fn try_map<K2, V2, E>(self, f: impl FnOnce(K, V) -> Result<(K2, V2), E>) -> Result<Record<K2, V2>, E> {
+        let Self { key, value, timestamp, behind, watermark, input, headers } = self;
+        let (key, value) = f(key, value)?;
+        Ok(Record { key, value, timestamp, behind, watermark, input, headers })
+    }
 }
 
 /// The number of an input record within its task's running transaction: 0 is the first that was read since the commit.

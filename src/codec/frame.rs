@@ -30,7 +30,7 @@ use crate::time::Timestamp;
 /// The version that is written.
 pub const VERSION: u8 = 1;
 
-/// A frame is closed once it has this many bytes. A record that alone has more goes in a frame of its own.
+/// A frame is closed before it has more bytes than this. A record that alone has more goes in a frame of its own.
 pub const FRAME_BYTES: usize = 64 << 10;
 
 const TAIL: usize = 8;
@@ -109,58 +109,25 @@ pub struct FrameEncoder {
 }
 
 impl FrameEncoder {
-    /// Appends a record whose bytes are at hand.
+    /// Appends a record.
     pub fn push(&mut self, record: &FrameRecord<'_>) {
-        let written: Result<(), CodecError> =
-            self.encode(record.timestamp, record.behind, record.key, &record.headers, |out| {
-                out.extend_from_slice(record.value.unwrap_or_default());
-                Ok(record.value.is_some())
-            });
-        debug_assert!(written.is_ok(), "copying bytes does not fail");
-    }
-
-    /// Appends a record; `value` appends its bytes to the vector it is given and says whether there is one (`false` is
-    /// null). On an error nothing is appended.
-    ///
-    /// # Errors
-    /// Whatever `value` gives.
-    pub fn encode<E>(
-        &mut self,
-        timestamp: Timestamp,
-        behind: u64,
-        key: Option<&[u8]>,
-        headers: &Headers,
-        value: impl FnOnce(&mut Vec<u8>) -> Result<bool, E>,
-    ) -> Result<(), E> {
         if self.bytes.is_empty() {
             self.bytes.push(VERSION);
         }
         let out = &mut self.bytes;
-        let start = out.len();
         // The subtraction may wrap for times an age apart; the reader's addition wraps back.
-        put_i64(out, timestamp.millis().wrapping_sub(self.last));
-        put_u64(out, behind);
-        put_bytes(out, key);
-        put_u64(out, headers.iter().len() as u64);
-        for header in headers {
+        put_i64(out, record.timestamp.millis().wrapping_sub(self.last));
+        put_u64(out, record.behind);
+        put_bytes(out, record.key);
+        put_u64(out, record.headers.iter().len() as u64);
+        for header in &record.headers {
             put_u64(out, header.name.len() as u64);
             out.extend_from_slice(header.name.as_bytes());
             put_bytes(out, header.value.as_deref());
         }
-        // The length stands before bytes that are not there yet: written behind them, then turned round.
-        let middle = out.len();
-        let has_value = value(out).inspect_err(|_| out.truncate(start))?;
-        let length = if has_value { (out.len() - middle + 1) as u64 } else { 0 };
-        if !has_value {
-            out.truncate(middle);
-        }
-        let end = out.len();
-        put_u64(out, length);
-        let length_bytes = out.len() - end;
-        out[middle..].rotate_right(length_bytes);
-        self.last = timestamp.millis();
+        put_bytes(out, record.value);
+        self.last = record.timestamp.millis();
         self.records += 1;
-        Ok(())
     }
 
     /// How many bytes the frame has so far.
@@ -215,6 +182,19 @@ pub struct Frame<'a> {
     records: &'a [u8],
     markers: &'a [u8],
     count: u32,
+}
+
+impl FrameRecord<'_> {
+    /// How many bytes the record takes in a frame, at most.
+    #[must_use]
+    pub fn len_bound(&self) -> usize {
+        const VARINT: usize = 10;
+        let headers = self
+            .headers
+            .iter()
+            .map(|header| header.name.len() + header.value.as_ref().map_or(0, Vec::len) + 2 * VARINT);
+        self.key.map_or(0, <[u8]>::len) + self.value.map_or(0, <[u8]>::len) + headers.sum::<usize>() + 5 * VARINT
+    }
 }
 
 impl<'a> Frame<'a> {
@@ -398,19 +378,6 @@ mod tests {
         let frame = Frame::read(&bytes).unwrap();
         assert_eq!((frame.count(), frame.records().count()), (0, 0));
         assert_eq!(frame.markers().unwrap().len(), 1);
-    }
-
-    #[test]
-    fn a_value_that_cannot_be_written_leaves_the_frame_as_it_was() {
-        let mut encoder = FrameEncoder::default();
-        encoder.push(&some_records()[0]);
-        let before = encoder.clone();
-        let failed = encoder.encode(Timestamp::MAX, 0, Some(b"k"), &Headers::NONE, |out| {
-            out.push(1);
-            Err("no")
-        });
-        assert_eq!(failed, Err("no"));
-        assert_eq!((encoder.bytes, encoder.records), (before.bytes, before.records));
     }
 
     #[test]

@@ -5,14 +5,29 @@
 //! input or output or reads a clock: what is to be written goes into [`Cx::out`], what goes wrong into [`Cx::fail`].
 
 pub mod aggregate;
+pub mod branch;
+pub mod combine;
+pub mod filter;
+pub mod flat_map;
+pub mod frame_source;
+pub mod map;
+pub mod merge;
+pub mod peek;
+pub mod queue;
+pub mod repartition;
+pub mod require_key;
+pub mod sink;
 pub mod source;
 pub mod stores;
+pub mod to_stream;
+pub mod topic_source;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub use aggregate::Emission;
 
 use crate::broker::Outgoing;
+use crate::error::Error;
 use crate::record::{InputNumber, Record};
 use crate::time::Timestamp;
 
@@ -29,6 +44,15 @@ pub trait Push<K, V>: Send {
     fn push(&mut self, batch: &mut Vec<Record<K, V>>, cx: &mut Cx);
     /// Processes a signal.
     fn signal(&mut self, signal: Signal, cx: &mut Cx);
+}
+
+/// A row of a table has changed: what flows along the edges of a table.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Change<V> {
+    /// The value that was handed on before; `None` where there was none, or where nothing downstream asks for it.
+    pub old: Option<V>,
+    /// The value now; `None` where the row was deleted.
+    pub new: Option<V>,
 }
 
 /// What flows along an edge besides records.
@@ -50,6 +74,7 @@ pub struct Cx {
     /// Records dropped since the last look, by reason: counted, never silent.
     pub drops: Drops,
     failure: Option<Failure>,
+    error: Option<Error>,
 }
 
 /// An operator could not process a record.
@@ -72,10 +97,27 @@ impl Cx {
         self.failure.get_or_insert(failure);
     }
 
+    /// A user's function refused the record that comes from `input`.
+    pub fn refuse(&mut self, input: InputNumber, reject: Reject, operator: &str) {
+        let Reject { reason, message } = reject;
+        self.fail(Failure { input: Some(input), reason, message, operator: operator.to_owned() });
+    }
+
+    /// Stops the task: no record is to blame, and none may be left out for it, as when the state cannot be read. The
+    /// first error counts, and more than any [`fail`](Self::fail).
+    pub fn stop(&mut self, error: Error) {
+        self.error.get_or_insert(error);
+    }
+
     /// True once something in this step has failed.
     #[must_use]
     pub fn failed(&self) -> bool {
-        self.failure.is_some()
+        self.failure.is_some() || self.error.is_some()
+    }
+
+    /// Takes the error for which the task has to stop; to be looked at before the failure.
+    pub fn take_error(&mut self) -> Option<Error> {
+        self.error.take()
     }
 
     /// Takes the failure of this step.

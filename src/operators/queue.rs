@@ -1,0 +1,264 @@
+//! A source's queue: decoded records, and what could not be decoded, in the order of the partition.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::source::{Bad, BadInput, InputPlace, Inputs, SourcePort, Verdict};
+use super::{Cx, Out, Signal};
+use crate::broker::{Batch, RawRecord};
+use crate::record::{InputNumber, Offset, Record};
+use crate::time::Timestamp;
+
+/// How a message becomes records: the part in which a user's topic and a repartition topic differ.
+pub trait Decode<K, V>: Send {
+    /// Queues what `message` holds. `done` of its records have been processed already, in an earlier life.
+    fn decode(&self, message: &RawRecord<'_>, done: u32, now: &Now<'_>, queue: &mut Queue<K, V>);
+}
+
+/// What holds for one [`SourcePort::fill`].
+pub struct Now<'a> {
+    /// The time of day.
+    pub wall: Timestamp,
+    /// Which records were refused downstream before.
+    pub poisoned: &'a dyn Fn(Offset, u32) -> Option<Verdict>,
+}
+
+enum Entry<K, V> {
+    Record {
+        record: Record<K, V>,
+        offset: Offset,
+        index: u32,
+        last: bool,
+        bytes: usize,
+    },
+    Bad {
+        bad: Box<Bad>,
+        last: bool,
+    },
+    /// A message without a record that is still to be done.
+    Empty {
+        offset: Offset,
+    },
+}
+
+/// The queue of a [`TypedSource`].
+pub struct Queue<K, V> {
+    entries: VecDeque<Entry<K, V>>,
+    bytes: usize,
+    /// How far out of order the partition may be.
+    bound: Duration,
+    /// The partition's watermark after all that is queued.
+    watermark: Timestamp,
+}
+
+impl<K, V> Queue<K, V> {
+    fn new(bound: Duration) -> Self {
+        Self { entries: VecDeque::new(), bytes: 0, bound, watermark: Timestamp::MIN }
+    }
+
+    /// Queues a record of a user's topic; its time moves the partition's watermark.
+    pub fn timed(&mut self, message: &RawRecord<'_>, key: K, value: V, timestamp: Timestamp) {
+        let behind = self.watermark.millis_since(timestamp);
+        self.watermark = self.watermark.max(timestamp.minus(self.bound));
+        let headers = message.headers.clone();
+        let (watermark, input) = (self.watermark, InputNumber::default());
+        let record = Record { key, value, timestamp, behind, watermark, input, headers };
+        self.record(record, message.offset, 0, true, size(message.key, message.value));
+    }
+
+    /// Queues record `index` of the message at `offset`; `last` of it, or not. `bytes` are those of key and value.
+    pub fn record(&mut self, record: Record<K, V>, offset: Offset, index: u32, last: bool, bytes: usize) {
+        let bytes = bytes + size_of::<Entry<K, V>>();
+        self.bytes += bytes;
+        self.entries.push_back(Entry::Record { record, offset, index, last, bytes });
+    }
+
+    /// Queues a record that cannot be used; `last` of its message, or not.
+    pub fn bad(&mut self, bad: Bad, last: bool) {
+        self.bytes += bad_size(&bad) + size_of::<Entry<K, V>>();
+        self.entries.push_back(Entry::Bad { bad: Box::new(bad), last });
+    }
+
+    /// Queues a message that holds no record to be done: only the position moves past it.
+    pub fn empty(&mut self, offset: Offset) {
+        self.entries.push_back(Entry::Empty { offset });
+    }
+
+    /// The watermark that records of a repartition topic carry.
+    #[must_use]
+    pub fn watermark(&self) -> Timestamp {
+        self.watermark
+    }
+}
+
+fn size(key: Option<&[u8]>, value: Option<&[u8]>) -> usize {
+    key.map_or(0, <[u8]>::len) + value.map_or(0, <[u8]>::len)
+}
+
+fn bad_size(bad: &Bad) -> usize {
+    size(bad.key.as_deref(), bad.value.as_deref()) + bad.message.len()
+}
+
+/// A message that cannot be used, as it came.
+#[must_use]
+pub fn bad_message(message: &RawRecord<'_>, (reason, text): Verdict) -> Bad {
+    Bad {
+        reason,
+        message: text,
+        offset: message.offset,
+        index: 0,
+        key: message.key.map(<[u8]>::to_vec),
+        value: message.value.map(<[u8]>::to_vec),
+        headers: message.headers.clone(),
+        timestamp: message.timestamp,
+        fatal: false,
+    }
+}
+
+/// A source: one input topic of a task, typed.
+pub struct TypedSource<K, V, D> {
+    /// The place among the task's sources.
+    place: u32,
+    one_by_one: bool,
+    policy: BadInput,
+    decode: D,
+    queue: Queue<K, V>,
+    position: (Offset, u32),
+    /// After what has been pushed.
+    watermark: Timestamp,
+    /// What is done of the message at the position when filling goes on.
+    resume: Option<(Offset, u32)>,
+    batch: Vec<Record<K, V>>,
+    out: Out<K, V>,
+}
+
+impl<K, V, D: Decode<K, V>> TypedSource<K, V, D> {
+    /// The source in `place` among the task's. With `one_by_one`, every record is a batch of its own.
+    #[must_use]
+    pub fn new((place, one_by_one): (u32, bool), policy: BadInput, bound: Duration, decode: D, out: Out<K, V>) -> Self {
+        Self {
+            place,
+            one_by_one,
+            policy,
+            decode,
+            queue: Queue::new(bound),
+            position: (0, 0),
+            watermark: Timestamp::MIN,
+            resume: None,
+            batch: Vec::new(),
+            out,
+        }
+    }
+
+    fn done(&mut self, offset: Offset, index: u32, last: bool) {
+        self.position = if last { (offset + 1, 0) } else { (offset, index + 1) };
+        self.settle();
+    }
+
+    /// Moves the position past messages that hold nothing to do, up to the next entry that does.
+    fn settle(&mut self) {
+        while let Some(Entry::Empty { offset }) = self.queue.entries.front() {
+            self.position = (offset + 1, 0);
+            self.queue.entries.pop_front();
+        }
+    }
+
+    /// Moves records that may go into `batch`.
+    fn take(&mut self, limit: Timestamp, max: usize, inputs: &mut Inputs) {
+        while self.batch.len() < max {
+            match self.queue.entries.front() {
+                Some(Entry::Record { record, .. }) if record.timestamp <= limit => {}
+                _ => return,
+            }
+            let Some(Entry::Record { mut record, offset, index, last, bytes }) = self.queue.entries.pop_front() else {
+                return;
+            };
+            self.queue.bytes -= bytes;
+            record.input = inputs.add(InputPlace { source: self.place, offset, index });
+            self.watermark = self.watermark.max(record.watermark);
+            self.batch.push(record);
+            self.done(offset, index, last);
+        }
+    }
+}
+
+impl<K, V, D> SourcePort for TypedSource<K, V, D>
+where
+    K: Clone + Send,
+    V: Clone + Send,
+    D: Decode<K, V>,
+{
+    fn fill(&mut self, batch: &Batch, wall: Timestamp, poisoned: &dyn Fn(Offset, u32) -> Option<Verdict>) {
+        let now = Now { wall, poisoned };
+        for message in batch.iter() {
+            // What is done of a message is only known for the very one that was committed.
+            let done = self.resume.take().filter(|(offset, _)| *offset == message.offset).map_or(0, |(_, done)| done);
+            self.decode.decode(&message, done, &now, &mut self.queue);
+        }
+        self.settle();
+    }
+
+    fn head(&self) -> Option<Timestamp> {
+        self.queue.entries.front().map(|entry| match entry {
+            Entry::Record { record, .. } => record.timestamp,
+            Entry::Bad { .. } | Entry::Empty { .. } => Timestamp::MIN,
+        })
+    }
+
+    fn queued(&self) -> usize {
+        self.queue.entries.len()
+    }
+
+    fn queued_bytes(&self) -> usize {
+        self.queue.bytes
+    }
+
+    fn advance(&mut self, limit: Timestamp, max: usize, inputs: &mut Inputs, cx: &mut Cx) -> usize {
+        let mut gone = 0;
+        while gone < max && !cx.failed() {
+            self.take(limit, if self.one_by_one { 1 } else { max - gone }, inputs);
+            if self.batch.is_empty() {
+                break;
+            }
+            gone += self.batch.len();
+            self.out.push(&mut self.batch, cx);
+            self.batch.clear();
+        }
+        gone
+    }
+
+    fn take_bad(&mut self) -> Option<Bad> {
+        if !matches!(self.queue.entries.front(), Some(Entry::Bad { .. })) {
+            return None;
+        }
+        let Some(Entry::Bad { bad, last }) = self.queue.entries.pop_front() else { return None };
+        self.queue.bytes -= bad_size(&bad) + size_of::<Entry<K, V>>();
+        self.done(bad.offset, bad.index, last);
+        Some(*bad)
+    }
+
+    fn signal(&mut self, signal: Signal, cx: &mut Cx) {
+        self.out.signal(signal, cx);
+    }
+
+    fn position(&self) -> (Offset, u32) {
+        self.position
+    }
+
+    fn start(&mut self, offset: Offset, index: u32, watermark: Timestamp) {
+        self.queue.entries.clear();
+        self.queue.bytes = 0;
+        self.queue.watermark = watermark;
+        self.watermark = watermark;
+        self.position = (offset, index);
+        self.resume = Some((offset, index));
+    }
+
+    fn watermark(&self) -> Timestamp {
+        self.watermark
+    }
+
+    fn policy(&self) -> &BadInput {
+        &self.policy
+    }
+}
