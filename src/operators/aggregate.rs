@@ -19,7 +19,7 @@ use crate::broker::{OutgoingRecord, Partitioning};
 use crate::codec::{Data, Key};
 use crate::error::Result;
 use crate::record::{Headers, Record};
-use crate::state::store::{Origin, Row, Store};
+use crate::state::{Origin, Row, Store};
 use crate::time::Timestamp;
 
 /// When a table hands its updates on.

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::codec::{Data, Key};
-use crate::state::store::Store;
+use crate::state::Store;
 
 /// A store as the runtime sees it. It is flushed by the operator that owns it, on
 /// [`Signal::Flush`](super::Signal::Flush).

@@ -119,7 +119,7 @@ impl StreamThread {
         let changelogs = placement::changelogs_of(&self.parts.layout, id);
         let name = self.name_of(id);
         let state = if changelogs.is_empty() {
-            TaskState::stateless()
+            TaskState::in_memory(&name)
         } else {
             let stores: Vec<&str> = changelogs.iter().map(|(store, _)| store.as_str()).collect();
             let Some(state) = self.parts.states.lease(&name, &stores)? else { return Ok(false) };
@@ -130,6 +130,10 @@ impl StreamThread {
         #[cfg(test)]
         let changelogs = if self.parts.config.has(Bug::NoRestore) { Vec::new() } else { changelogs };
         let restore = Restore::begin(&self.parts.broker, state, changelogs, self.sequence(id), now)?;
+        let Some(restore) = restore else {
+            self.parts.states.discard(&name, "it does not fit its changelogs")?;
+            return Ok(true);
+        };
         if restore.remaining() > 0 {
             tracing::info!(task = name, records = restore.remaining(), "restoring");
         }

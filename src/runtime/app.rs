@@ -154,11 +154,11 @@ impl Running {
         let panicked = join_all(std::mem::take(&mut self.threads));
         self.shared.stop();
         join_all(self.caretaker.take().into_iter().collect());
-        self.parts.states.close();
+        let closed = self.parts.states.close();
         match self.shared.error() {
             Some(error) => Err(error),
             None if panicked => Err(Error::new(ErrorKind::Internal, "a stream thread panicked")),
-            None => Ok(()),
+            None => closed,
         }
     }
 }

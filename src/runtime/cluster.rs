@@ -12,7 +12,7 @@ use crate::topology::Topology;
 
 use super::config::Config;
 use super::setup;
-use super::thread::{Parts, StreamThread, Turn};
+use super::thread::{StreamThread, Turn};
 
 /// A process whose threads take turns on the caller's thread.
 pub(crate) struct Process {

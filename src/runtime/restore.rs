@@ -36,46 +36,38 @@ struct Changelog {
 
 impl Restore {
     /// Looks at what is missing. `changelogs` are the stores' names with their changelog partitions; `sequence` is the
-    /// task's committed one: a state that stands at it already is complete.
+    /// task's committed one: a state that stands at it already is complete. `None` where the state stands outside its
+    /// changelogs: they are not the ones it was made from, and it is no help.
     pub(crate) fn begin(
         broker: &Arc<dyn Broker>,
         state: TaskState,
         changelogs: Vec<(String, TopicPartition)>,
         sequence: Option<u64>,
         now: Duration,
-    ) -> Result<Self> {
+    ) -> Result<Option<Self>> {
         let stand = state.stand();
         let mut restore =
             Self { state, changelogs: Vec::new(), reader: None, batch: Batch::default(), restored: 0, started: now };
         if changelogs.is_empty() || (sequence.is_some() && sequence == Some(stand.sequence)) {
-            return Ok(restore);
+            return Ok(Some(restore));
         }
         let partitions: Vec<TopicPartition> = changelogs.iter().map(|(_, partition)| partition.clone()).collect();
         let starts = patiently("looking up the starts of changelogs", || broker.start_offsets(&partitions))?;
         let ends = patiently("looking up the ends of changelogs", || {
             broker.end_offsets(&partitions, Isolation::ReadUncommitted)
         })?;
-        let known: Vec<Option<Offset>> =
-            changelogs.iter().map(|(store, _)| stand.changelogs.get(store).copied()).collect();
-        // A position outside the log means that the log is not the one this state was made from: it is no help.
-        let foreign = known.iter().zip(starts.iter().zip(&ends)).any(|(known, (start, end))| {
-            known.is_some_and(|known| known < *start || known > *end)
-        });
-        if foreign {
-            tracing::warn!(?partitions, "local state does not fit its changelogs: it is restored from their start");
-            restore.state.clear()?;
-        }
-        for (((store, partition), known), (start, end)) in
-            changelogs.into_iter().zip(known).zip(starts.into_iter().zip(ends))
-        {
-            let position = if foreign { start } else { known.unwrap_or(start) };
-            restore.changelogs.push(Changelog { store, partition, position, end });
+        for (((store, partition), start), end) in changelogs.into_iter().zip(starts).zip(ends) {
+            let known = stand.changelogs.get(&store).copied();
+            if known.is_some_and(|known| known < start || known > end) {
+                return Ok(None);
+            }
+            restore.changelogs.push(Changelog { store, partition, position: known.unwrap_or(start), end });
         }
         if restore.remaining() > 0 {
             let from: Vec<_> = restore.changelogs.iter().map(|log| (log.partition.clone(), log.position)).collect();
             restore.reader = Some(patiently("opening changelogs", || broker.reader(&from))?);
         }
-        Ok(restore)
+        Ok(Some(restore))
     }
 
     /// Reads a slice of each changelog. True when the state is complete.
@@ -91,7 +83,7 @@ impl Restore {
             })?;
             let rows = self.batch.iter().filter_map(|record| Some((record.key?, record.value)));
             log.position = log.position.max(fetched.position);
-            self.state.restore(&log.store, rows, log.position)?;
+            self.state.restore(&log.store, rows, log.position);
             self.restored += self.batch.len() as u64;
         }
         Ok(self.remaining() == 0)

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{Disk, Stand};
 use crate::error::Result;
 
 /// Rows in memory.
 #[derive(Debug, Default)]
-pub struct MemoryDisk(Mutex<Contents>);
+pub struct MemoryDisk(Arc<Mutex<Contents>>);
 
 #[derive(Debug, Default)]
 struct Contents {
@@ -29,6 +29,30 @@ impl MemoryDisk {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// Disks in memory, by task, that outlive the [`States`](super::States) which writes them: what a simulated process finds
+/// again after a crash. Clones are the same disks.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryDisks(Arc<Mutex<BTreeMap<String, Arc<Mutex<Contents>>>>>);
+
+impl MemoryDisks {
+    pub(super) fn of(&self, task: &str) -> MemoryDisk {
+        let mut disks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        MemoryDisk(Arc::clone(disks.entry(task.to_owned()).or_default()))
+    }
+
+    pub(super) fn clear(&self, task: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(task);
+    }
+}
+
+impl PartialEq for MemoryDisks {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for MemoryDisks {}
 
 impl Disk for MemoryDisk {
     fn stand(&self) -> Result<Option<Stand>> {

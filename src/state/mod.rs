@@ -36,7 +36,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 pub use id::StoreId;
-pub use memory::MemoryDisk;
+pub use memory::{MemoryDisk, MemoryDisks};
 pub use registry::States;
 pub use row::Row;
 pub use scan::Scan;
@@ -107,4 +107,6 @@ pub enum StateOptions {
     Memory,
     /// In sled, one database a task, below this directory.
     Directory(PathBuf),
+    /// On simulated disks, which outlive a simulated process.
+    Disks(MemoryDisks),
 }

@@ -10,8 +10,12 @@ use super::applier::Applier;
 use super::handover::{Limits, Shared};
 use super::home::Home;
 use super::sled::{OpenFailure, SledDisk};
+use super::memory::MemoryDisks;
 use super::{Disk, MemoryDisk, StateOptions, StoreId, TaskState};
 use crate::error::{Error, ErrorKind, Result};
+
+/// How many bytes wait for a simulated disk: few, so that it lags behind, but not far.
+const SMALL_BATCH: usize = 256;
 
 /// The local state of one application in this process. Clones are handles of the same registry.
 ///
@@ -23,6 +27,7 @@ struct Registry {
     application: String,
     instance: String,
     home: Option<Home>,
+    disks: Option<MemoryDisks>,
     applier: Option<Applier>,
     tasks: Mutex<Tasks>,
     lost: AtomicU64,
@@ -41,9 +46,10 @@ impl States {
     /// # Errors
     /// When another process has it, or the directory cannot be used.
     pub fn open(options: StateOptions, application: &str) -> Result<Self> {
-        let home = match options {
-            StateOptions::Memory => None,
-            StateOptions::Directory(directory) => Some(Home::take(&directory, application)?),
+        let (home, disks) = match options {
+            StateOptions::Memory => (None, None),
+            StateOptions::Directory(directory) => (Some(Home::take(&directory, application)?), None),
+            StateOptions::Disks(disks) => (None, Some(disks)),
         };
         let instance = match &home {
             Some(home) => home.instance()?,
@@ -59,7 +65,7 @@ impl States {
                 None
             });
             let (application, tasks, lost) = (application.to_owned(), Mutex::default(), AtomicU64::new(0));
-            Registry { application, instance, home, applier, tasks, lost }
+            Registry { application, instance, home, disks, applier, tasks, lost }
         });
         match failure {
             Some(error) => {
@@ -184,13 +190,18 @@ impl Registry {
     }
 
     fn open(&self, task: &str) -> Result<Shared> {
-        let disk: Box<dyn Disk> = match &self.home {
-            None => Box::new(MemoryDisk::new()),
-            Some(home) => Box::new(self.open_or_replace(task, home.path_of(task))?),
+        let mut limits = Limits::default();
+        let disk: Box<dyn Disk> = match (&self.home, &self.disks) {
+            (Some(home), _) => Box::new(self.open_or_replace(task, home.path_of(task))?),
+            (None, Some(disks)) => {
+                limits.apply = SMALL_BATCH;
+                Box::new(disks.of(task))
+            }
+            (None, None) => Box::new(MemoryDisk::new()),
         };
         let stand = disk.stand()?.unwrap_or_default();
         let applier = self.applier.as_ref().map(|applier| applier.sender.clone());
-        Ok(Shared::new(task, disk, stand, Limits::default(), applier))
+        Ok(Shared::new(task, disk, stand, limits, applier))
     }
 
     fn open_or_replace(&self, task: &str, path: PathBuf) -> Result<SledDisk> {
@@ -210,6 +221,9 @@ impl Registry {
     }
 
     fn move_aside(&self, task: &str, why: &str) -> Result<()> {
+        if let Some(disks) = &self.disks {
+            disks.clear(task);
+        }
         let Some(home) = &self.home else { return Ok(()) };
         let to = home.move_aside(task)?;
         self.lost.fetch_add(1, Ordering::Relaxed);

@@ -9,7 +9,7 @@ use super::plan::{Layout, Plan, SubLayout, SubTopology};
 use crate::operators::Emission;
 use crate::operators::source::{BadInput, SourcePort};
 use crate::operators::stores::StorePort;
-use crate::state::store::TaskState;
+use crate::state::TaskState;
 
 /// One task: a sub-topology and a partition number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
