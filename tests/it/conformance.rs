@@ -377,8 +377,8 @@ mod the_runner {
         let expected = vec![output(0, "a", "1", 10), output(1, "b", "2", 20), output(1, "a", "3", 20)];
         let inputs = vec![input(10), input(20), input(30)];
         let case = Case { topology: "scripted".into(), seed: 1, compare, inputs, outputs: expected };
-        let came = play(&case, &mut Scripted { outputs, step: 0 });
-        difference(&case, &came).is_some()
+        let got = play(&case, &mut Scripted { outputs, step: 0 });
+        difference(&case, &got).is_some()
     }
 
     const ALL: [Compare; 4] = [Compare::Exact, Compare::PerStep, Compare::Multiset, Compare::FinalPerKey];

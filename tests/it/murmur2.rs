@@ -26,5 +26,6 @@ fn ten_thousand_keys_hash_and_partition_as_in_the_java_client() {
 }
 
 fn bytes(hex: &str) -> Vec<u8> {
-    hex.as_bytes().chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
+    let byte = |at| u8::from_str_radix(&hex[at..at + 2], 16).expect("the vectors' keys are in hexadecimal");
+    (0..hex.len()).step_by(2).map(byte).collect()
 }

@@ -8,8 +8,10 @@ use millstream::{Builder, Stream, Table, Topic, Topology};
 const IN: Topic<String, Option<String>> = Topic::new("in");
 const OUT: Topic<String, String> = Topic::new("out");
 
+type Declare = fn(&Builder);
+
 /// The topologies that are built, by name.
-pub(super) const ALL: [(&str, fn(&Builder)); 8] = [
+pub(super) const ALL: [(&str, Declare); 8] = [
     ("aggregate-concat", aggregate_concat),
     ("count", count),
     ("filter-map-flatmap", filter_map_flatmap),
