@@ -11,8 +11,8 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use millstream::Emission;
 use millstream::testing::Driver;
+use millstream::{Emission, Result, Topology};
 use serde::Deserialize;
 
 /// The topologies that are not built yet, by what they wait for. A case of any other unknown topology is a failure.
@@ -113,9 +113,9 @@ type Row = (Option<String>, Option<String>, i64);
 /// What a case is played to.
 trait Runner {
     /// Hands in a record and works until nothing is left to do.
-    fn input(&mut self, topic: &str, key: Option<&str>, value: Option<&str>, ts: i64);
+    fn input(&mut self, topic: &str, key: Option<&str>, value: Option<&str>, ts: i64) -> Result<()>;
     /// Moves the wall clock on and works until nothing is left to do.
-    fn advance_wall_clock(&mut self, ms: u64);
+    fn advance_wall_clock(&mut self, ms: u64) -> Result<()>;
     /// The records that have come out since the last look.
     fn outputs(&mut self) -> Vec<Row>;
 }
@@ -124,20 +124,19 @@ trait Runner {
 struct OnDriver(Driver);
 
 impl OnDriver {
-    fn start(topology: millstream::Topology) -> millstream::Result<Self> {
+    fn start(topology: Topology) -> Result<Self> {
         Driver::builder(topology).partitions(1).emission(Emission::EachUpdate).start().map(Self)
     }
 }
 
 impl Runner for OnDriver {
-    fn input(&mut self, topic: &str, key: Option<&str>, value: Option<&str>, ts: i64) {
-        self.0.send_bytes(topic, 0, key.map(str::as_bytes), value.map(str::as_bytes), ts);
-        self.0.settle();
+    fn input(&mut self, topic: &str, key: Option<&str>, value: Option<&str>, ts: i64) -> Result<()> {
+        self.0.send_bytes(topic, 0, key.map(str::as_bytes), value.map(str::as_bytes), ts)?;
+        self.0.settle()
     }
 
-    fn advance_wall_clock(&mut self, ms: u64) {
-        self.0.advance(Duration::from_millis(ms));
-        self.0.settle();
+    fn advance_wall_clock(&mut self, ms: u64) -> Result<()> {
+        self.0.advance(Duration::from_millis(ms))
     }
 
     fn outputs(&mut self) -> Vec<Row> {
@@ -147,18 +146,27 @@ impl Runner for OnDriver {
     }
 }
 
-fn play(case: &Case, runner: &mut dyn Runner) -> Vec<Output> {
+/// Plays a case; what comes out, by the input that it follows.
+fn play(case: &Case, runner: &mut dyn Runner) -> Result<Vec<Output>> {
     let mut outputs = Vec::new();
     for (after_input, input) in case.inputs.iter().enumerate() {
         match (&input.topic, input.ts, input.advance_wall_clock_ms) {
-            (None, None, Some(ms)) => runner.advance_wall_clock(ms),
-            (Some(topic), Some(ts), None) => runner.input(topic, input.key.as_deref(), input.value.as_deref(), ts),
+            (None, None, Some(ms)) => runner.advance_wall_clock(ms)?,
+            (Some(topic), Some(ts), None) => runner.input(topic, input.key.as_deref(), input.value.as_deref(), ts)?,
             _ => panic!("input {after_input} of {}/{} is neither a record nor a step", case.topology, case.seed),
         }
         let rows = runner.outputs().into_iter();
         outputs.extend(rows.map(|(key, value, ts)| Output { after_input, key, value, ts }));
     }
-    outputs
+    Ok(outputs)
+}
+
+/// Why a case does not pass, or `None` where it does.
+fn verdict(case: &Case, topology: Topology) -> Option<String> {
+    match OnDriver::start(topology).and_then(|mut runner| play(case, &mut runner)) {
+        Ok(got) => difference(case, &got),
+        Err(error) => Some(format!("{}/{}.json: the topology stopped: {error}\n", case.topology, case.seed)),
+    }
 }
 
 /// An output with only those fields that are compared.
@@ -300,8 +308,7 @@ fn every_case_gives_what_kafka_streams_gave() {
             continue;
         };
         played.insert(name);
-        let mut runner = OnDriver::start(topology).unwrap_or_else(|error| panic!("{name} does not start: {error}"));
-        match difference(case, &play(case, &mut runner)) {
+        match verdict(case, topology) {
             None => passed += 1,
             Some(text) => differences.entry(name).or_default().push(text),
         }
@@ -350,9 +357,13 @@ mod the_runner {
     }
 
     impl Runner for Scripted {
-        fn input(&mut self, _: &str, _: Option<&str>, _: Option<&str>, _: i64) {}
+        fn input(&mut self, _: &str, _: Option<&str>, _: Option<&str>, _: i64) -> Result<()> {
+            Ok(())
+        }
 
-        fn advance_wall_clock(&mut self, _: u64) {}
+        fn advance_wall_clock(&mut self, _: u64) -> Result<()> {
+            Ok(())
+        }
 
         fn outputs(&mut self) -> Vec<Row> {
             let step = self.step;
@@ -377,7 +388,7 @@ mod the_runner {
         let expected = vec![output(0, "a", "1", 10), output(1, "b", "2", 20), output(1, "a", "3", 20)];
         let inputs = vec![input(10), input(20), input(30)];
         let case = Case { topology: "scripted".into(), seed: 1, compare, inputs, outputs: expected };
-        let got = play(&case, &mut Scripted { outputs, step: 0 });
+        let got = play(&case, &mut Scripted { outputs, step: 0 }).expect("a script does not fail");
         difference(&case, &got).is_some()
     }
 

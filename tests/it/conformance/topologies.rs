@@ -2,11 +2,15 @@
 //! `tests/conformance/generator/src/main/java/conformance/Topologies.java`. Keys and values are text; a number is its
 //! decimal digits.
 
-use millstream::{Builder, Stream, Table, Topic, Topology};
+use millstream::{Builder, Table, Topic, Topology};
 
-/// Kafka Streams' aggregations leave records without a value out; with `Option` the stream has them, and says so.
-const IN: Topic<String, Option<String>> = Topic::new("in");
+/// The stateless topologies get no nulls.
+const IN: Topic<String, String> = Topic::new("in");
+/// The aggregations get nulls, which they must leave out.
+const NULLABLE_IN: Topic<String, Option<String>> = Topic::new("in");
 const OUT: Topic<String, String> = Topic::new("out");
+/// What a table gives: a deleted row would be a null.
+const UPDATES_OUT: Topic<String, Option<String>> = Topic::new("out");
 
 type Declare = fn(&Builder);
 
@@ -30,21 +34,22 @@ pub(super) fn build(name: &str) -> Option<Topology> {
     Some(b.build().unwrap_or_else(|mistakes| panic!("{mistakes}")))
 }
 
-/// The records that have a value.
-fn values(b: &Builder) -> Stream<String, String> {
-    b.source(IN).stream().flat_map_values(|value: Option<String>| value)
-}
-
 fn number(value: &str) -> i64 {
     value.parse().expect("the values are digits")
 }
 
-fn write_counts(counts: &Table<String, u64>) {
-    counts.to_stream().map_values(|count| count.to_string()).to(OUT);
+/// Aggregations leave records without a value out before they ask the user's function.
+fn present(value: Option<String>) -> String {
+    value.expect("a record without a value does not get here")
+}
+
+fn write_counts(counts: &Table<String, i64>) {
+    counts.to_stream().map_values(|count| count.map(|count| count.to_string())).to(UPDATES_OUT);
 }
 
 fn filter_map_flatmap(b: &Builder) {
-    values(b)
+    b.source(IN)
+        .stream()
         .filter(|_, value| number(value) % 2 == 0)
         .map_values(|value| format!("x{value}"))
         .flat_map_values(|value| [value.clone(), format!("{value}!")])
@@ -52,11 +57,15 @@ fn filter_map_flatmap(b: &Builder) {
 }
 
 fn filter_not_select_key(b: &Builder) {
-    values(b).filter(|_, value| number(value) <= 50).rekey(|_, value| format!("n{}", number(value) % 3)).to(OUT);
+    b.source(IN)
+        .stream()
+        .filter(|_, value| number(value) <= 50)
+        .rekey(|_, value| format!("n{}", number(value) % 3))
+        .to(OUT);
 }
 
 fn split_and_merge(b: &Builder) {
-    let [low, _middle, high] = values(b).branch(|_, value| match number(value) {
+    let [low, _middle, high] = b.source(IN).stream().branch(|_, value| match number(value) {
         ..20 => 0,
         20..60 => 1,
         60.. => 2,
@@ -67,27 +76,31 @@ fn split_and_merge(b: &Builder) {
 }
 
 fn count(b: &Builder) {
-    write_counts(&values(b).group_by_key().count());
+    write_counts(&b.source(NULLABLE_IN).stream().group_by_key().count());
 }
 
 fn reduce_sum(b: &Builder) {
-    let sums = values(b).group_by_key().reduce(|sum, more| *sum = (number(sum) + number(&more)).to_string());
-    sums.to_stream().to(OUT);
+    let sums = b.source(NULLABLE_IN).stream().group_by_key().reduce(|sum, more| {
+        let total = number(sum.as_deref().unwrap_or("0")) + number(&present(more));
+        *sum = Some(total.to_string());
+    });
+    sums.to_stream().map_values(Option::flatten).to(UPDATES_OUT);
 }
 
 fn aggregate_concat(b: &Builder) {
-    let joined = values(b).group_by_key().aggregate(String::new, |_, joined: &mut String, value| {
-        joined.push('|');
-        joined.push_str(&value);
-    });
-    joined.to_stream().to(OUT);
+    let joined =
+        b.source(NULLABLE_IN).stream().group_by_key().aggregate(String::new, |_, joined: &mut String, value| {
+            joined.push('|');
+            joined.push_str(&present(value));
+        });
+    joined.to_stream().to(UPDATES_OUT);
 }
 
 fn group_by_new_key_count(b: &Builder) {
-    write_counts(&values(b).group_by(|_, value| format!("g{}", number(value) % 3)).count());
+    write_counts(&b.source(IN).stream().group_by(|_, value| format!("g{}", number(value) % 3)).count());
 }
 
 fn repartition_count(b: &Builder) {
-    let by_group = values(b).rekey(|_, value| format!("g{}", number(value) % 4)).repartition("by-group", Some(1));
-    write_counts(&by_group.group_by_key().count());
+    let by_group = b.source(IN).stream().rekey(|_, value| format!("g{}", number(value) % 4));
+    write_counts(&by_group.repartition("by-group", Some(1)).group_by_key().count());
 }
