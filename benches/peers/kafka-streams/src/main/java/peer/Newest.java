@@ -1,0 +1,40 @@
+package peer;
+
+import java.io.PrintStream;
+import java.nio.charset.StandardCharsets;
+import java.time.Duration;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import org.apache.kafka.clients.consumer.ConsumerRecord;
+import org.apache.kafka.clients.consumer.KafkaConsumer;
+import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.serialization.StringDeserializer;
+
+/**
+ * Prints the newest committed value of each key of a topic, "key TAB value" a line, in the order of the keys:
+ * Newest BOOTSTRAP TOPIC. It is how two peers' outputs are compared, so it belongs to neither of them.
+ */
+public final class Newest {
+    public static void main(String[] args) {
+        Map<String, Object> settings = Map.of("bootstrap.servers", args[0], "isolation.level", "read_committed");
+        Map<String, String> newest = new TreeMap<>();
+        try (var consumer = new KafkaConsumer<>(settings, new StringDeserializer(), new StringDeserializer())) {
+            List<TopicPartition> partitions = consumer.partitionsFor(args[1]).stream().map(p -> new TopicPartition(p.topic(), p.partition())).toList();
+            consumer.assign(partitions);
+            consumer.seekToBeginning(partitions);
+            // The end for a reader of committed records: an open transaction would show here, and not be waited for.
+            Map<TopicPartition, Long> end = new HashMap<>(consumer.endOffsets(partitions));
+            while (!end.isEmpty()) {
+                for (ConsumerRecord<String, String> record : consumer.poll(Duration.ofMillis(200))) newest.put(record.key(), record.value());
+                end.entrySet().removeIf(e -> consumer.position(e.getKey()) >= e.getValue());
+            }
+        }
+        PrintStream out = new PrintStream(System.out, false, StandardCharsets.UTF_8);
+        newest.forEach((key, value) -> out.print(key + "\t" + value + "\n"));
+        out.flush();
+    }
+
+    private Newest() {}
+}

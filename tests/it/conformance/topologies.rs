@@ -1,0 +1,106 @@
+//! The reference topologies, built with this library's DSL under the names they have in
+//! `tests/conformance/generator/src/main/java/conformance/Topologies.java`. Keys and values are text; a number is its
+//! decimal digits.
+
+use millstream::{Builder, Table, Topic, Topology};
+
+/// The stateless topologies get no nulls.
+const IN: Topic<String, String> = Topic::new("in");
+/// The aggregations get nulls, which they must leave out.
+const NULLABLE_IN: Topic<String, Option<String>> = Topic::new("in");
+const OUT: Topic<String, String> = Topic::new("out");
+/// What a table gives: a deleted row would be a null.
+const UPDATES_OUT: Topic<String, Option<String>> = Topic::new("out");
+
+type Declare = fn(&Builder);
+
+/// The topologies that are built, by name.
+pub(super) const ALL: [(&str, Declare); 8] = [
+    ("aggregate-concat", aggregate_concat),
+    ("count", count),
+    ("filter-map-flatmap", filter_map_flatmap),
+    ("filter-not-select-key", filter_not_select_key),
+    ("group-by-new-key-count", group_by_new_key_count),
+    ("reduce-sum", reduce_sum),
+    ("repartition-count", repartition_count),
+    ("split-and-merge", split_and_merge),
+];
+
+/// The topology of a name; `None` where none has it.
+pub(super) fn build(name: &str) -> Option<Topology> {
+    let (name, declare) = ALL.into_iter().find(|(known, _)| *known == name)?;
+    let b = Builder::new(name);
+    declare(&b);
+    Some(b.build().unwrap_or_else(|mistakes| panic!("{mistakes}")))
+}
+
+fn number(value: &str) -> i64 {
+    value.parse().expect("the values are digits")
+}
+
+/// Aggregations leave records without a value out before they ask the user's function.
+fn present(value: Option<String>) -> String {
+    value.expect("a record without a value does not get here")
+}
+
+fn write_counts(counts: &Table<String, i64>) {
+    counts.to_stream().map_values(|count| count.map(|count| count.to_string())).to(UPDATES_OUT);
+}
+
+fn filter_map_flatmap(b: &Builder) {
+    b.source(IN)
+        .stream()
+        .filter(|_, value| number(value) % 2 == 0)
+        .map_values(|value| format!("x{value}"))
+        .flat_map_values(|value| [value.clone(), format!("{value}!")])
+        .to(OUT);
+}
+
+fn filter_not_select_key(b: &Builder) {
+    b.source(IN)
+        .stream()
+        .filter(|_, value| number(value) <= 50)
+        .rekey(|_, value| format!("n{}", number(value) % 3))
+        .to(OUT);
+}
+
+fn split_and_merge(b: &Builder) {
+    let [low, _middle, high] = b.source(IN).stream().branch(|_, value| match number(value) {
+        ..20 => 0,
+        20..60 => 1,
+        60.. => 2,
+    });
+    let low = low.map_values(|value| format!("low{value}"));
+    let high = high.map_values(|value| format!("high{value}"));
+    low.merge(&high).to(OUT);
+}
+
+fn count(b: &Builder) {
+    write_counts(&b.source(NULLABLE_IN).stream().group_by_key().count());
+}
+
+fn reduce_sum(b: &Builder) {
+    let sums = b.source(NULLABLE_IN).stream().group_by_key().reduce(|sum, more| {
+        let total = number(sum.as_deref().unwrap_or("0")) + number(&present(more));
+        *sum = Some(total.to_string());
+    });
+    sums.to_stream().map_values(Option::flatten).to(UPDATES_OUT);
+}
+
+fn aggregate_concat(b: &Builder) {
+    let joined =
+        b.source(NULLABLE_IN).stream().group_by_key().aggregate(String::new, |_, joined: &mut String, value| {
+            joined.push('|');
+            joined.push_str(&present(value));
+        });
+    joined.to_stream().to(UPDATES_OUT);
+}
+
+fn group_by_new_key_count(b: &Builder) {
+    write_counts(&b.source(IN).stream().group_by(|_, value| format!("g{}", number(value) % 3)).count());
+}
+
+fn repartition_count(b: &Builder) {
+    let by_group = b.source(IN).stream().rekey(|_, value| format!("g{}", number(value) % 4));
+    write_counts(&by_group.repartition("by-group", Some(1)).group_by_key().count());
+}
