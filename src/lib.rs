@@ -4,6 +4,7 @@ pub mod broker;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod codec;
+pub mod dsl;
 pub mod error;
 pub mod generate;
 #[cfg(feature = "cli")]
@@ -17,7 +18,13 @@ pub mod testing;
 pub mod time;
 pub mod topology;
 
+pub use broker::{Broker, Guarantee};
 pub use codec::{Codec, CodecError, Data, Json, Key, NoKey};
+pub use dsl::{Builder, Grouped, Stream, Table, Topic};
 pub use error::{Error, ErrorKind, Place, Result};
+pub use operators::source::BadInput;
+pub use operators::{Emission, Reject};
 pub use record::{Header, Headers, Offset, Record, TopicPartition};
+pub use runtime::{App, AppState, Config, Running, Status};
 pub use time::{Clock, ManualClock, SystemClock, Timestamp};
+pub use topology::{Mistakes, Topology};

@@ -9,6 +9,8 @@ use crate::broker::{Broker, Outgoing};
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::InputNumber;
 
+use super::patience::patiently;
+
 /// What Kafka allows for a record where the topic does not say: `max.message.bytes` of a broker left as it is.
 const DEFAULT_MAX_MESSAGE_BYTES: usize = 1_048_588;
 
@@ -71,7 +73,7 @@ impl Router {
         if let Some(route) = self.topics.get(topic) {
             return Ok(*route);
         }
-        let described = self.broker.describe_topics(&[topic])?.remove(&**topic).ok_or_else(|| {
+        let described = patiently("looking up an output topic", || self.broker.describe_topics(&[topic]))?.remove(&**topic).ok_or_else(|| {
             Error::new(ErrorKind::Topic, format!("output topic {topic} does not exist"))
                 .remedy("create it: a topic that is chosen record by record is not created by the application")
         })?;

@@ -190,7 +190,7 @@ impl Task {
 
     /// How many bytes of changed rows wait for the commit.
     pub(crate) fn dirty_bytes(&self) -> usize {
-        self.stores.iter().map(|store| store.dirty_bytes()).sum()
+        self.stores.iter().map(|store| store.stats().dirty_bytes).sum()
     }
 
     /// Where an input of the running transaction came from.

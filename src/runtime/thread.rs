@@ -274,6 +274,7 @@ impl StreamThread {
             input.fetched_to(fetched, end);
             if !batch.is_empty() {
                 any = true;
+                input.meters.records.inc_by(batch.len() as u64);
                 let verdict = |partition: &TopicPartition, offset, index| suspects.verdict(partition, offset, index);
                 task.fill(number, batch, parts.clock.wall(), &verdict);
             }

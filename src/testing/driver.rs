@@ -291,3 +291,41 @@ fn decode<T: Data, C: Codec<T> + Default>(bytes: Option<&[u8]>) -> Result<T> {
     };
     decoded.map_err(|error| Error::new(ErrorKind::Record, format!("an output record cannot be decoded: {error}")))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Builder, NoKey};
+
+    const IN: Topic<NoKey, String> = Topic::new("in");
+    const COUNTS: Topic<String, u64> = Topic::new("counts");
+
+    fn counts() -> Topology {
+        let b = Builder::new("counts");
+        b.source(IN).stream().rekey(|_, word| word.clone()).group_by_key().named("by-word").count().named("words").to(COUNTS);
+        b.build().expect("the topology is sound")
+    }
+
+    #[test]
+    fn records_go_through_a_repartition_topic_and_come_out_counted() {
+        let mut driver = Driver::builder(counts()).partitions(3).threads(2).start().expect("it starts");
+        for (n, word) in ["a", "b", "a", "c", "a"].into_iter().enumerate() {
+            let partition = u32::try_from(n % 3).expect("small");
+            driver.send_bytes("in", partition, None, Some(word.as_bytes()), 10).expect("it is written");
+        }
+        driver.settle().expect("it settles");
+        let mut counts = driver.take_values(COUNTS).expect("they decode");
+        counts.sort();
+        assert_eq!(counts, [("a".to_owned(), 3), ("b".to_owned(), 1), ("c".to_owned(), 1)]);
+    }
+
+    #[test]
+    fn an_idle_topology_makes_no_transaction() {
+        let mut driver = Driver::builder(counts()).partitions(3).threads(2).start().expect("it starts");
+        driver.send_bytes("in", 0, None, Some(b"a"), 10).expect("it is written");
+        driver.settle().expect("it settles");
+        let before = driver.broker().transactions();
+        driver.advance(Duration::from_secs(10)).expect("it rests");
+        assert_eq!(driver.broker().transactions(), before);
+    }
+}

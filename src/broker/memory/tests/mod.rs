@@ -96,7 +96,7 @@ fn offset(partition: u32, offset: Offset, metadata: &str) -> CommittedOffset {
 }
 
 fn committed(broker: &MemoryBroker) -> Vec<(u32, Offset, String)> {
-    broker.committed(GROUP).into_iter().map(|o| (o.partition.partition, o.offset, o.metadata)).collect()
+    broker.group_offsets(GROUP).into_iter().map(|o| (o.partition.partition, o.offset, o.metadata)).collect()
 }
 
 fn text(bytes: Option<&[u8]>) -> String {
