@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+pub use store::{Flushed, Origin, Row, RowId, Store, StoreOptions, StoreStats, TaskState};
 
 use crate::error::Result;
 use crate::record::Offset;

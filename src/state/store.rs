@@ -11,6 +11,41 @@ use crate::time::Timestamp;
 #[derive(Clone, Debug, Default)]
 pub struct TaskState {}
 
+impl TaskState {
+    /// Fresh state in memory, for `task`.
+    pub fn in_memory(_task: &str) -> Self {
+        Self {}
+    }
+}
+
+/// How a store is made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreOptions {
+    /// Its name, the same in the changelog's name.
+    pub name: String,
+    /// Whether a flush must tell what each row was at the flush before.
+    pub keep_before: bool,
+    /// What the cache may take.
+    pub cache_bytes: usize,
+}
+
+/// Figures of a store, for metrics.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StoreStats {
+    /// Lookups that the cache answered.
+    pub hits: u64,
+    /// Lookups that had to go below.
+    pub misses: u64,
+    /// What the cache takes, estimated.
+    pub cache_bytes: usize,
+    /// What of that has changed since the last flush.
+    pub dirty_bytes: usize,
+    /// Rows in the cache, absent ones included.
+    pub cached_rows: usize,
+    /// Rows that have changed since the last flush.
+    pub dirty_rows: usize,
+}
+
 /// A row: the value, and the largest event time that went into it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row<V> {
@@ -43,8 +78,10 @@ pub struct RowId(usize);
 pub struct Flushed<'a, K, V> {
     /// The key.
     pub key: &'a K,
+    /// Whether there was a row at the flush before.
+    pub existed: bool,
     /// The row at the last flush; `None` where there was none, or where nobody asked for it.
-    pub before: Option<Row<V>>,
+    pub before: Option<&'a Row<V>>,
     /// The row now; `None` where it was deleted.
     pub row: Option<&'a Row<V>>,
     /// What the update goes out with.
@@ -59,12 +96,14 @@ struct Slot<K, V> {
     key: K,
     row: Option<Row<V>>,
     before: Option<Row<V>>,
+    existed: bool,
     origin: Origin,
     dirty: bool,
 }
 
 /// The rows of one store.
 pub struct Store<K: Key, V: Data> {
+    name: String,
     places: HashMap<K, usize>,
     slots: Vec<Slot<K, V>>,
     dirty: Vec<usize>,
@@ -74,10 +113,12 @@ pub struct Store<K: Key, V: Data> {
 }
 
 impl<K: Key, V: Data> Store<K, V> {
-    /// The store `name` of a task.
+    /// The store of these options in a task's state.
     #[must_use]
-    pub fn new(_state: &TaskState, _name: &str, _cache_bytes: usize, keep_before: bool) -> Self {
+    pub fn new(options: StoreOptions, _state: TaskState) -> Self {
+        let StoreOptions { name, keep_before, .. } = options;
         Self {
+            name,
             places: HashMap::new(),
             slots: Vec::new(),
             dirty: Vec::new(),
@@ -100,6 +141,7 @@ impl<K: Key, V: Data> Store<K, V> {
                 key: key.clone(),
                 row: None,
                 before: None,
+                existed: false,
                 origin: Origin::default(),
                 dirty: false,
             });
@@ -109,6 +151,7 @@ impl<K: Key, V: Data> Store<K, V> {
         let slot = &mut self.slots[place];
         if !slot.dirty {
             slot.dirty = true;
+            slot.existed = slot.row.is_some();
             slot.before = if self.keep_before { slot.row.clone() } else { None };
             self.dirty.push(place);
         }
@@ -151,7 +194,8 @@ impl<K: Key, V: Data> Store<K, V> {
             let row_bytes = row_bytes.transpose().map_err(unwritable)?;
             each(Flushed {
                 key: &slot.key,
-                before: slot.before.take(),
+                existed: slot.existed,
+                before: slot.before.as_ref(),
                 row: slot.row.as_ref(),
                 origin: &slot.origin,
                 key_bytes: &key_bytes,
@@ -161,21 +205,20 @@ impl<K: Key, V: Data> Store<K, V> {
         Ok(())
     }
 
-    /// Bytes changed since the last flush, about.
-    #[must_use]
-    pub fn dirty_bytes(&self) -> usize {
-        self.dirty.len() * size_of::<Slot<K, V>>()
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
-    /// Bytes of decoded rows held, about.
-    #[must_use]
-    pub fn cache_bytes(&self) -> usize {
-        self.slots.len() * size_of::<Slot<K, V>>()
-    }
-
-    /// How many lookups found their row decoded, and how many did not.
-    #[must_use]
-    pub fn hits_and_misses(&self) -> (u64, u64) {
-        (0, 0)
+    /// Figures.
+    pub fn stats(&self) -> StoreStats {
+        let size = size_of::<Slot<K, V>>();
+        StoreStats {
+            cache_bytes: self.slots.len() * size,
+            dirty_bytes: self.dirty.len() * size,
+            cached_rows: self.slots.len(),
+            dirty_rows: self.dirty.len(),
+            ..StoreStats::default()
+        }
     }
 }
