@@ -61,6 +61,34 @@ impl<K, V, F: Fn(&mut V, V) -> Result<(), Reject> + Send + Sync + 'static> Fold<
     }
 }
 
+/// How many there are.
+pub struct Count;
+
+impl<K, V> Fold<K, V, u64> for Count {
+    fn first(&self, _: &K, _: V) -> Result<u64, Reject> {
+        Ok(1)
+    }
+
+    fn next(&self, _: &K, so_far: &mut u64, _: V) -> Result<(), Reject> {
+        *so_far += 1;
+        Ok(())
+    }
+}
+
+/// The sum of counts.
+pub struct Sum;
+
+impl<K> Fold<K, u64, u64> for Sum {
+    fn first(&self, _: &K, value: u64) -> Result<u64, Reject> {
+        Ok(value)
+    }
+
+    fn next(&self, _: &K, so_far: &mut u64, value: u64) -> Result<(), Reject> {
+        *so_far += value;
+        Ok(())
+    }
+}
+
 /// Every value by a function, onto one that another function begins with.
 pub struct FromInitial<I, F>(pub I, pub F);
 
@@ -160,8 +188,9 @@ impl<K: Key, V: Data, A: Data, F: Fold<K, V, A>> Aggregate<K, V, A, F> {
                 headers: &Headers::NONE,
                 input: origin.input,
             });
-            if each_commit {
-                let old = changed.before.map(|row| row.value);
+            // A row that came and went between two commits was never there for anybody else.
+            if each_commit && (changed.existed || changed.row.is_some()) {
+                let old = changed.before.map(|row| row.value.clone());
                 let value = Change { old, new: changed.row.map(|row| row.value.clone()) };
                 let (key, headers) = (changed.key.clone(), origin.headers.clone());
                 let (timestamp, behind, input) = (origin.timestamp, origin.behind, origin.input);

@@ -6,6 +6,7 @@
 //! before each commit, earlier once it holds very many keys; an abort forgets it together with the inputs it came from.
 
 use std::collections::HashMap;
+use std::marker::PhantomData;
 use std::sync::Arc;
 
 use super::aggregate::Fold;
@@ -15,28 +16,26 @@ use crate::record::Record;
 use crate::time::Timestamp;
 
 /// Holds one partial result a key, in order of first touch: what goes out does not depend on a hash.
-pub struct Combine<K: Key, V: Data, F> {
+pub struct Combine<K: Key, V, A, F> {
     name: Arc<str>,
     fold: Arc<F>,
     most: usize,
     places: HashMap<K, usize>,
-    held: Vec<Record<K, V>>,
+    held: Vec<Record<K, A>>,
     seen: Timestamp,
     told: Timestamp,
-    out: Out<K, V>,
+    out: Out<K, A>,
+    of: PhantomData<fn(V)>,
 }
 
-impl<K: Key, V: Data, F> Combine<K, V, F> {
+impl<K: Key, V: Data, A: Data, F: Fold<K, V, A>> Combine<K, V, A, F> {
     /// Holds at most `most` keys.
-    pub fn new(name: Arc<str>, fold: Arc<F>, most: usize, out: Out<K, V>) -> Self {
+    pub fn new(name: Arc<str>, fold: Arc<F>, most: usize, out: Out<K, A>) -> Self {
         let (places, held) = (HashMap::new(), Vec::new());
-        Self { name, fold, most, places, held, seen: Timestamp::MIN, told: Timestamp::MIN, out }
+        Self { name, fold, most, places, held, seen: Timestamp::MIN, told: Timestamp::MIN, out, of: PhantomData }
     }
 
-    fn add(&mut self, record: Record<K, V>) -> Result<(), Reject>
-    where
-        F: Fold<K, V, V>,
-    {
+    fn add(&mut self, record: Record<K, V>) -> Result<(), Reject> {
         let Some(place) = self.places.get(&record.key) else {
             let Record { key, value, timestamp, input, headers, .. } = record;
             let value = self.fold.first(&key, value)?;
@@ -62,7 +61,7 @@ impl<K: Key, V: Data, F> Combine<K, V, F> {
     }
 }
 
-impl<K: Key, V: Data, F: Fold<K, V, V>> Push<K, V> for Combine<K, V, F> {
+impl<K: Key, V: Data, A: Data, F: Fold<K, V, A>> Push<K, V> for Combine<K, V, A, F> {
     fn push(&mut self, batch: &mut Vec<Record<K, V>>, cx: &mut Cx) {
         for record in batch.drain(..) {
             self.seen = self.seen.max(record.watermark);

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::codec::{Data, Key};
-use crate::state::Store;
+use crate::state::{Store, StoreStats};
 
 /// A store as the runtime sees it. It is flushed by the operator that owns it, on
 /// [`Signal::Flush`](super::Signal::Flush).
@@ -12,12 +12,8 @@ pub trait StorePort: Send {
     fn name(&self) -> &str;
     /// The actual name of its changelog.
     fn changelog(&self) -> &str;
-    /// Bytes changed since the last flush, about.
-    fn dirty_bytes(&self) -> usize;
-    /// Bytes of decoded rows held, about.
-    fn cache_bytes(&self) -> usize;
-    /// How many lookups found their row decoded, and how many did not.
-    fn hits_and_misses(&self) -> (u64, u64);
+    /// Its figures: hits and misses, bytes held, bytes changed since the last flush.
+    fn stats(&self) -> StoreStats;
 }
 
 /// A store with several users in one task. Never contended: a task runs on one thread.
@@ -66,15 +62,7 @@ impl<K: Key, V: Data> StorePort for StoreHandle<K, V> {
         &self.changelog
     }
 
-    fn dirty_bytes(&self) -> usize {
-        self.store.lock().dirty_bytes()
-    }
-
-    fn cache_bytes(&self) -> usize {
-        self.store.lock().cache_bytes()
-    }
-
-    fn hits_and_misses(&self) -> (u64, u64) {
-        self.store.lock().hits_and_misses()
+    fn stats(&self) -> StoreStats {
+        self.store.lock().stats()
     }
 }

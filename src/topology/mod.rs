@@ -101,7 +101,7 @@ impl Topology {
     pub fn task(&self, context: &TaskContext<'_>) -> WiredTask {
         let _alone = self.wiring.lock().unwrap_or_else(PoisonError::into_inner);
         let sub = &self.plan.subs[context.task.sub];
-        let mut wiring = Wiring::new(context, &self.plan, sub);
+        let mut wiring = Wiring::new(context, &self.graph, &self.plan, sub);
         for node in sub.nodes.iter().rev() {
             (self.graph.node(*node).wire)(&mut wiring);
         }

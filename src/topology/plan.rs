@@ -110,7 +110,13 @@ impl Renames {
     /// The actual name of a topic.
     #[must_use]
     pub fn actual<'a>(&'a self, declared: &'a str) -> &'a str {
-        self.0.get(declared).map_or(declared, String::as_str)
+        self.get(declared).unwrap_or(declared)
+    }
+
+    /// The actual name of a topic that has another than it was declared with.
+    #[must_use]
+    pub fn get(&self, declared: &str) -> Option<&str> {
+        self.0.get(declared).map(String::as_str)
     }
 
     /// The pairs of declared and actual name.

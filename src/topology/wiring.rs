@@ -4,7 +4,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::graph::NodeId;
+use super::graph::{Graph, NodeId, NodeKind};
 use super::plan::{Layout, Plan, SubLayout, SubTopology};
 use crate::operators::Emission;
 use crate::operators::source::{BadInput, SourcePort};
@@ -58,7 +58,7 @@ pub struct TaskContext<'a> {
 
 /// The operators of one task.
 pub struct WiredTask {
-    /// One a input, in the order of [`SubLayout::inputs`].
+    /// One an input, in the order of [`SubLayout::inputs`].
     pub sources: Vec<Box<dyn SourcePort>>,
     /// One a store, in the order of [`SubLayout::stores`].
     pub stores: Vec<Box<dyn StorePort>>,
@@ -67,6 +67,7 @@ pub struct WiredTask {
 /// A task while it is being made.
 pub struct Wiring<'a> {
     context: TaskContext<'a>,
+    graph: &'a Graph,
     plan: &'a Plan,
     sub: &'a SubTopology,
     sources: Vec<Box<dyn SourcePort>>,
@@ -74,8 +75,8 @@ pub struct Wiring<'a> {
 }
 
 impl<'a> Wiring<'a> {
-    pub(super) fn new(context: &TaskContext<'a>, plan: &'a Plan, sub: &'a SubTopology) -> Self {
-        Self { context: *context, plan, sub, sources: Vec::new(), stores: Vec::new() }
+    pub(super) fn new(context: &TaskContext<'a>, graph: &'a Graph, plan: &'a Plan, sub: &'a SubTopology) -> Self {
+        Self { context: *context, graph, plan, sub, sources: Vec::new(), stores: Vec::new() }
     }
 
     pub(super) fn finish(mut self) -> WiredTask {
@@ -112,6 +113,17 @@ impl<'a> Wiring<'a> {
     #[must_use]
     pub fn state(&self) -> &'a TaskState {
         self.context.state
+    }
+
+    /// When a table's updates go out, and whether it must tell the values before.
+    #[must_use]
+    pub fn updates(&self, node: NodeId) -> (Emission, bool) {
+        match self.graph.node(node).kind {
+            NodeKind::Stateful { emission, keeps_before } => {
+                (emission.unwrap_or(self.options().emission), keeps_before)
+            }
+            _ => (self.options().emission, false),
+        }
     }
 
     /// The settings.

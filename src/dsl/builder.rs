@@ -1,0 +1,145 @@
+//! Where a topology begins and ends.
+
+use std::cell::RefCell;
+use std::marker::PhantomData;
+use std::panic::Location;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::stream::Stream;
+use super::topic::Topic;
+use crate::codec::{Codec, Data};
+use crate::operators::Edge;
+use crate::operators::queue::TypedSource;
+use crate::operators::source::BadInput;
+use crate::operators::topic_source::{EventTime, FromClock, FromField, FromRecord, IntoEventTime, TopicDecoder};
+use crate::topology::graph::{Graph, Node, NodeKind};
+use crate::topology::{Mistakes, Topology};
+
+/// Declares one topology.
+///
+/// ```
+/// use millstream::{Builder, NoKey, Topic};
+/// const LINES: Topic<NoKey, String> = Topic::new("lines");
+/// let b = Builder::new("print");
+/// b.source(LINES).stream().for_each(|_, line| println!("{line}"));
+/// let topology = b.build().unwrap();
+/// assert_eq!(topology.name(), "print");
+/// ```
+pub struct Builder {
+    name: String,
+    graph: Rc<RefCell<Graph>>,
+}
+
+impl Builder {
+    /// Begins the topology `name`.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self { name: name.into(), graph: Rc::default() }
+    }
+
+    /// Reads a topic. Event time is the record's timestamp, records are in order of it, and bad input stops the task,
+    /// unless the source is told otherwise. A topic is read once; its stream may be used many times.
+    #[track_caller]
+    pub fn source<K: Data, V: Data, KC, VC>(&self, topic: Topic<K, V, KC, VC>) -> Source<K, V, KC, VC, FromRecord>
+    where
+        KC: Codec<K> + Default,
+        VC: Codec<V> + Default,
+    {
+        Source {
+            graph: Rc::clone(&self.graph),
+            topic,
+            location: Location::caller(),
+            event_time: FromRecord,
+            bound: Duration::ZERO,
+            policy: BadInput::Fail,
+        }
+    }
+
+    /// Checks what was declared, and plans it.
+    ///
+    /// # Errors
+    /// All [`Mistakes`], each with its line.
+    pub fn build(self) -> Result<Topology, Mistakes> {
+        Topology::new(self.name, self.graph.take())
+    }
+}
+
+/// A topic to be read: say how, then take its [`stream`](Self::stream).
+#[must_use = "a source that is not made a stream reads nothing: call .stream()"]
+pub struct Source<K: Data, V: Data, KC, VC, E> {
+    graph: Rc<RefCell<Graph>>,
+    topic: Topic<K, V, KC, VC>,
+    location: &'static Location<'static>,
+    event_time: E,
+    bound: Duration,
+    policy: BadInput,
+}
+
+impl<K: Data, V: Data, KC, VC, E> Source<K, V, KC, VC, E> {
+    /// Event time is what `f` finds in the record: a `Timestamp`, an `Option` of it, or a `Result` with a
+    /// [`Reject`](crate::operators::Reject). None at all, and one before 1970, is bad input.
+    pub fn event_time<F, T>(self, f: F) -> Source<K, V, KC, VC, FromField<F>>
+    where
+        F: Fn(&K, &V) -> T + Send + Sync + 'static,
+        T: IntoEventTime,
+    {
+        self.with_time(FromField(f))
+    }
+
+    /// Event time is Kafka's timestamp of the record: the default.
+    pub fn event_time_from_record(self) -> Source<K, V, KC, VC, FromRecord> {
+        self.with_time(FromRecord)
+    }
+
+    /// Event time is the time of day at which the record is read. Results are then not repeatable.
+    pub fn event_time_from_clock(self) -> Source<K, V, KC, VC, FromClock> {
+        self.with_time(FromClock)
+    }
+
+    /// Within a partition a record may be this much older than one before it and is still in time. Default: none.
+    pub fn out_of_order_by(mut self, bound: Duration) -> Self {
+        self.bound = bound;
+        self
+    }
+
+    /// What happens to records that cannot be used, here and in the functions downstream. Default: the task stops.
+    pub fn on_bad_input(mut self, policy: BadInput) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    fn with_time<E2>(self, event_time: E2) -> Source<K, V, KC, VC, E2> {
+        let Self { graph, topic, location, bound, policy, .. } = self;
+        Source { graph, topic, location, event_time, bound, policy }
+    }
+
+    /// The records of the topic.
+    pub fn stream(self) -> Stream<K, V>
+    where
+        KC: Codec<K> + Default,
+        VC: Codec<V> + Default,
+        E: EventTime<K, V>,
+    {
+        let Self { graph, topic, location, event_time, bound, policy } = self;
+        let edge: Edge<K, V> = Edge::new();
+        let (event_time, from, of) = (Arc::new(event_time), edge.clone(), PhantomData::<fn() -> (KC, VC)>);
+        let id = graph.borrow().next();
+        graph.borrow_mut().add(Node {
+            kind: NodeKind::Source { topic: topic.name().to_owned(), policy },
+            label: "source",
+            named: None,
+            key_type: std::any::type_name::<K>(),
+            value_type: std::any::type_name::<V>(),
+            location,
+            parents: Vec::new(),
+            wire: Box::new(move |wiring| {
+                let PhantomData::<fn() -> (KC, VC)> = of;
+                let decode = TopicDecoder::new(KC::default(), VC::default(), Arc::clone(&event_time));
+                let (input, policy) = (wiring.input(id), wiring.policy(id));
+                wiring.add_source(Box::new(TypedSource::new(input, policy, bound, decode, from.take())));
+            }),
+        });
+        Stream::new(graph, id, edge, false)
+    }
+}

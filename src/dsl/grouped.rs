@@ -1,0 +1,248 @@
+//! Records grouped by their key, on the way to a table.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use super::route::Repartition;
+use super::stream::{Item, Stream};
+use super::table::Table;
+use crate::codec::{Data, Key};
+use crate::operators::Reject;
+use crate::operators::aggregate::{Aggregate, Count, Fold, FromInitial, Reduce, Standing, Sum};
+use crate::operators::combine::Combine;
+use crate::operators::stores::{SharedStore, StoreHandle};
+use crate::state::{Store, StoreOptions};
+use crate::topology::Mistake;
+use crate::topology::graph::NodeKind;
+
+impl<K: Item, V: Item> Stream<K, V> {
+    /// Groups records by their key. Where the key may have changed since the records were placed by it, what is made of
+    /// the groups begins with a shuffle through a repartition topic.
+    #[track_caller]
+    pub fn group_by_key(&self) -> Grouped<K, V>
+    where
+        K: Key,
+        V: Data,
+    {
+        Grouped {
+            stream: self.clone(),
+            shuffle: self.rekeyed,
+            name: None,
+            combine: false,
+            partitions: None,
+            shuffled: RefCell::default(),
+        }
+    }
+
+    /// Groups records by a key made of each: [`rekey`](Self::rekey), then [`group_by_key`](Self::group_by_key).
+    ///
+    /// ```
+    /// # use millstream::{Builder, NoKey, Topic};
+    /// # const LINES: Topic<NoKey, String> = Topic::new("lines");
+    /// # const COUNTS: Topic<u64, u64> = Topic::new("counts");
+    /// let b = Builder::new("lines-by-length");
+    /// b.source(LINES).stream().group_by(|_, line| line.len() as u64).combine().count().named("by-length").to(COUNTS);
+    /// # b.build().unwrap();
+    /// ```
+    #[track_caller]
+    pub fn group_by<K2: Key>(&self, key: impl Fn(&K, &V) -> K2 + Send + Sync + 'static) -> Grouped<K2, V>
+    where
+        V: Data,
+    {
+        self.rekey(key).group_by_key()
+    }
+}
+
+/// Records grouped by their key. Every table made of it reads the same repartition topic, if there is one.
+///
+/// A type without a codec cannot be grouped:
+/// ```compile_fail
+/// # use millstream::{Builder, NoKey, Topic};
+/// # const LINES: Topic<NoKey, String> = Topic::new("lines");
+/// #[derive(Clone)]
+/// struct Line(String);
+/// let b = Builder::new("lines");
+/// let lines = b.source(LINES).stream().map(|_, line| (line.clone(), Line(line)));
+/// let counts = lines.group_by_key().count(); // `Line` has no codec
+/// ```
+#[must_use = "groups are nothing by themselves: call .reduce(), .count() or .aggregate()"]
+pub struct Grouped<K: Key, V: Data> {
+    stream: Stream<K, V>,
+    shuffle: bool,
+    name: Option<String>,
+    combine: bool,
+    partitions: Option<u32>,
+    shuffled: RefCell<Option<Stream<K, V>>>,
+}
+
+impl<K: Key, V: Data> Grouped<K, V> {
+    /// Names the repartition topic, and so what lies below it. Without a shuffle there is nothing to name.
+    pub fn named(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// Lets each task combine what it has read since its last commit before it is shuffled: `reduce` and `count` then
+    /// send one record a key and commit. The function must be associative and commutative: whoever asks for it says so.
+    /// Without a shuffle it changes nothing.
+    pub fn combine(mut self) -> Self {
+        self.combine = true;
+        self
+    }
+
+    /// The repartition topic's partition count. Default: what its sources have.
+    pub fn partitions(mut self, partitions: u32) -> Self {
+        self.partitions = Some(partitions);
+        self
+    }
+
+    /// One value a key: the first as it is, each other by `f(so_far, value)`. A null value is dropped and counted.
+    ///
+    /// ```
+    /// # use millstream::{Builder, Topic};
+    /// # const SOLD: Topic<String, i64> = Topic::new("sold");
+    /// # const MOST: Topic<String, i64> = Topic::new("most");
+    /// let b = Builder::new("most");
+    /// b.source(SOLD).stream().group_by_key().reduce(|most, sold| *most = sold.max(*most)).named("most").to(MOST);
+    /// # b.build().unwrap();
+    /// ```
+    #[track_caller]
+    pub fn reduce(&self, f: impl Fn(&mut V, V) + Send + Sync + 'static) -> Table<K, V> {
+        self.try_reduce(move |so_far, value| {
+            f(so_far, value);
+            Ok(())
+        })
+    }
+
+    /// As [`reduce`](Self::reduce); a record that `f` refuses goes by its source's policy, and leaves no trace in the
+    /// value.
+    ///
+    /// ```
+    /// # use millstream::{Builder, Topic, operators::Reject};
+    /// # const SOLD: Topic<String, i64> = Topic::new("sold");
+    /// # const TOTALS: Topic<String, i64> = Topic::new("totals");
+    /// let b = Builder::new("totals");
+    /// b.source(SOLD)
+    ///     .stream()
+    ///     .group_by_key()
+    ///     .try_reduce(|total, sold| {
+    ///         *total = total.checked_add(sold).ok_or_else(|| Reject::overflow("the total has become too large"))?;
+    ///         Ok(())
+    ///     })
+    ///     .to(TOTALS);
+    /// # b.build().unwrap();
+    /// ```
+    #[track_caller]
+    pub fn try_reduce(&self, f: impl Fn(&mut V, V) -> Result<(), Reject> + Send + Sync + 'static) -> Table<K, V> {
+        let fold = Arc::new(Reduce(f));
+        if self.combine && self.shuffle {
+            let combined = self.combined("by-reduce", Arc::clone(&fold));
+            return table(&combined, "reduce", fold);
+        }
+        table(&self.placed("by-reduce"), "reduce", fold)
+    }
+
+    /// How many records each key has. A null value is dropped and counted as such, not as a record.
+    #[track_caller]
+    pub fn count(&self) -> Table<K, u64> {
+        if self.combine && self.shuffle {
+            return table(&self.combined("by-count", Arc::new(Count)), "count", Arc::new(Sum));
+        }
+        table(&self.placed("by-count"), "count", Arc::new(Count))
+    }
+
+    /// One value a key, of any type: `initial()` before the first record, then each by `f(key, so_far, value)`. With
+    /// `Option` as the value's type, `None` deletes the row. A null value is dropped and counted.
+    ///
+    /// ```
+    /// # use millstream::{Builder, Topic};
+    /// # const VISITS: Topic<String, String> = Topic::new("visits");
+    /// # const BYTES: Topic<String, u64> = Topic::new("bytes");
+    /// let b = Builder::new("bytes");
+    /// b.source(VISITS)
+    ///     .stream()
+    ///     .group_by_key()
+    ///     .aggregate(|| 0, |_, bytes, visit| *bytes += visit.len() as u64)
+    ///     .to(BYTES);
+    /// # b.build().unwrap();
+    /// ```
+    #[track_caller]
+    pub fn aggregate<A: Data>(
+        &self,
+        initial: impl Fn() -> A + Send + Sync + 'static,
+        f: impl Fn(&K, &mut A, V) + Send + Sync + 'static,
+    ) -> Table<K, A> {
+        self.try_aggregate(initial, move |key, so_far, value| {
+            f(key, so_far, value);
+            Ok(())
+        })
+    }
+
+    /// As [`aggregate`](Self::aggregate); a record that `f` refuses goes by its source's policy, and leaves no trace in
+    /// the value.
+    #[track_caller]
+    pub fn try_aggregate<A: Data>(
+        &self,
+        initial: impl Fn() -> A + Send + Sync + 'static,
+        f: impl Fn(&K, &mut A, V) -> Result<(), Reject> + Send + Sync + 'static,
+    ) -> Table<K, A> {
+        if self.combine {
+            let message =
+                "combine() goes with reduce() and count(): aggregate() does not say how two results become one";
+            let mistake = Mistake::at(std::panic::Location::caller(), message);
+            self.stream.graph.borrow_mut().mistakes.push(mistake);
+        }
+        table(&self.placed("by-aggregate"), "aggregate", Arc::new(FromInitial(initial, f)))
+    }
+
+    /// The records, shuffled if need be; once for all tables of this grouping.
+    #[track_caller]
+    fn placed(&self, label: &'static str) -> Stream<K, V> {
+        if !self.shuffle {
+            return self.stream.clone();
+        }
+        if let Some(shuffled) = &*self.shuffled.borrow() {
+            return shuffled.clone();
+        }
+        let shuffled = self.shuffle(self.stream.clone(), label);
+        self.shuffled.replace(Some(shuffled.clone()));
+        shuffled
+    }
+
+    /// The records, combined and shuffled.
+    #[track_caller]
+    fn combined<A: Data, F: Fold<K, V, A>>(&self, label: &'static str, fold: Arc<F>) -> Stream<K, A> {
+        let (node, edge) = self.stream.add("combine", NodeKind::Stateless, move |wiring, id, out| {
+            Combine::new(wiring.name(id), Arc::clone(&fold), wiring.options().combine_keys, out)
+        });
+        self.shuffle(Stream::new(self.stream.graph.clone(), node, edge, true), label)
+    }
+
+    #[track_caller]
+    fn shuffle<A: Data>(&self, stream: Stream<K, A>, label: &'static str) -> Stream<K, A> {
+        Repartition { stream, partitions: self.partitions, name: self.name.clone() }.through(label, true)
+    }
+}
+
+/// Adds an aggregation with its store.
+#[track_caller]
+fn table<K: Key, V: Data, A: Data, F: Fold<K, V, A>>(
+    stream: &Stream<K, V>,
+    label: &'static str,
+    fold: Arc<F>,
+) -> Table<K, A> {
+    let kind = NodeKind::Stateful { emission: None, keeps_before: false };
+    let (node, edge) = stream.add(label, kind, move |wiring, id, out| {
+        let (name, changelog) = (wiring.name(id), wiring.changelog(id));
+        let (emission, keeps_before) = wiring.updates(id);
+        let cache_bytes = wiring.options().cache_bytes;
+        let options = StoreOptions { name: name.to_string(), keep_before: keeps_before, cache_bytes };
+        let store = SharedStore::new(Store::new(options, wiring.state().clone()));
+        let handle = StoreHandle::new(Arc::clone(&name), Arc::clone(&changelog), store.clone());
+        wiring.add_store(Box::new(handle));
+        let partition = wiring.partition();
+        let at = Standing { name, store, changelog, partition, emission, keeps_before };
+        Aggregate::new(at, Arc::clone(&fold), out)
+    });
+    Table { graph: stream.graph.clone(), node, edge }
+}
