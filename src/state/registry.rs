@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
@@ -186,17 +186,17 @@ impl Registry {
     fn open(&self, task: &str) -> Result<Shared> {
         let disk: Box<dyn Disk> = match &self.home {
             None => Box::new(MemoryDisk::new()),
-            Some(home) => Box::new(self.open_or_replace(task, home.path_of(task))?),
+            Some(home) => Box::new(self.open_or_replace(task, &home.path_of(task))?),
         };
         let stand = disk.stand()?.unwrap_or_default();
         let applier = self.applier.as_ref().map(|applier| applier.sender.clone());
         Ok(Shared::new(task, disk, stand, Limits::default(), applier))
     }
 
-    fn open_or_replace(&self, task: &str, path: PathBuf) -> Result<SledDisk> {
+    fn open_or_replace(&self, task: &str, path: &Path) -> Result<SledDisk> {
         let mut moved = false;
         loop {
-            match SledDisk::open(&path, &self.application, task) {
+            match SledDisk::open(path, &self.application, task) {
                 Ok(disk) => return Ok(disk),
                 Err(OpenFailure::Refused(error)) => return Err(error),
                 Err(OpenFailure::Lost(why)) if !moved => self.move_aside(task, &why)?,
