@@ -168,10 +168,11 @@ impl Shared {
     pub(super) fn flush(&self) -> Result<()> {
         self.apply();
         let turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        if !self.degraded() && self.unflushed.swap(0, Ordering::SeqCst) > 0 {
-            if let Err(error) = no_panic("flushing", || self.disk.flush()) {
-                self.degrade(&error);
-            }
+        if !self.degraded()
+            && self.unflushed.swap(0, Ordering::SeqCst) > 0
+            && let Err(error) = no_panic("flushing", || self.disk.flush())
+        {
+            self.degrade(&error);
         }
         drop(turn);
         if self.degraded() {

@@ -9,7 +9,7 @@ use crate::error::{Error, ErrorKind, Result};
 /// An application's directory, locked for this process as long as this lives.
 pub(super) struct Home {
     path: PathBuf,
-    _lock: File,
+    lock: File,
 }
 
 impl Home {
@@ -30,7 +30,7 @@ impl Home {
             Err(TryLockError::Error(error)) => return Err(unusable(error)),
         }
         sign(&mut lock).map_err(unusable)?;
-        Ok(Self { path, _lock: lock })
+        Ok(Self { path, lock })
     }
 
     /// The id of the process that runs here, the same after a restart.
@@ -74,6 +74,14 @@ impl Home {
     }
 }
 
+impl Drop for Home {
+    fn drop(&mut self) {
+        // Closing the file does not do it while another thread has just forked: the child has the file as well, until it
+        // becomes another program.
+        let _ = self.lock.unlock();
+    }
+}
+
 fn remove(path: &Path) -> io::Result<()> {
     match fs::symlink_metadata(path) {
         Ok(found) if found.is_dir() => fs::remove_dir_all(path),
@@ -106,6 +114,10 @@ pub(super) fn random_id() -> String {
     format!("{:032x}", rand::random::<u128>())
 }
 
+fn digit(half: u8) -> char {
+    char::from_digit(half.into(), 16).unwrap_or('0')
+}
+
 /// `name` as a file's name: Kafka's own characters as they are, others as `%` and two digits a byte.
 fn file_name(name: &str) -> String {
     let mut safe = String::with_capacity(name.len());
@@ -113,7 +125,7 @@ fn file_name(name: &str) -> String {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-') || (byte == b'.' && !safe.is_empty()) {
             safe.push(char::from(byte));
         } else {
-            safe.push_str(&format!("%{byte:02x}"));
+            safe.extend(['%', digit(byte >> 4), digit(byte & 0xf)]);
         }
     }
     safe

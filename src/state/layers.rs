@@ -10,15 +10,18 @@ use crate::record::Offset;
 /// What a row in memory costs besides its bytes: two boxes, and its place in the tree.
 const ROW_OVERHEAD: usize = 64;
 
-/// Encoded rows by whole key; `None` hides what lies below.
+/// An encoded row; `None` says that there is none, and hides what lies below.
+pub(super) type Encoded = Option<Box<[u8]>>;
+
+/// Encoded rows by whole key.
 #[derive(Debug, Default)]
 pub(super) struct Layer {
-    rows: BTreeMap<Box<[u8]>, Option<Box<[u8]>>>,
+    rows: BTreeMap<Box<[u8]>, Encoded>,
     bytes: usize,
 }
 
 impl Layer {
-    pub(super) fn put(&mut self, key: Box<[u8]>, row: Option<Box<[u8]>>) {
+    pub(super) fn put(&mut self, key: Box<[u8]>, row: Encoded) {
         let size = row.as_ref().map_or(0, |row| row.len());
         match self.rows.entry(key) {
             btree_map::Entry::Occupied(mut entry) => {
@@ -54,9 +57,9 @@ impl Layer {
         self.rows.iter().map(|(key, row)| (&**key, row.as_deref()))
     }
 
-    /// `None` where this layer does not know; `Some(None)` where it knows that there is no row.
-    fn get(&self, key: &[u8]) -> Option<Option<&[u8]>> {
-        self.rows.get(key).map(Option::as_deref)
+    /// `None` where this layer does not know.
+    fn get(&self, key: &[u8]) -> Option<&Encoded> {
+        self.rows.get(key)
     }
 
     fn part(&self, from: &[u8], to: &[u8], limit: usize) -> Part {
@@ -108,7 +111,7 @@ impl Layers {
         self.newest.bytes() + self.applying.as_ref().map_or(0, |layer| layer.bytes())
     }
 
-    pub(super) fn get(&self, key: &[u8], sight: Sight) -> Option<Option<&[u8]>> {
+    pub(super) fn get(&self, key: &[u8], sight: Sight) -> Option<&Encoded> {
         self.seen(sight).find_map(|layer| layer.get(key))
     }
 
@@ -170,9 +173,9 @@ mod tests {
         layers.applying = Some(Arc::new(applying));
         put(&mut layers.newest, "a", Some("new"));
         put(&mut layers.pending, "b", None);
-        assert_eq!(layers.get(b"a", Sight::Pending), Some(Some(&b"new"[..])));
-        assert_eq!(layers.get(b"b", Sight::Pending), Some(None));
-        assert_eq!(layers.get(b"b", Sight::Committed), Some(Some(&b"old"[..])));
+        assert_eq!(layers.get(b"a", Sight::Pending), Some(&Some(b"new"[..].into())));
+        assert_eq!(layers.get(b"b", Sight::Pending), Some(&None));
+        assert_eq!(layers.get(b"b", Sight::Committed), Some(&Some(b"old"[..].into())));
         assert_eq!(layers.get(b"c", Sight::Pending), None);
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
@@ -192,7 +192,7 @@ impl Registry {
     fn open(&self, task: &str) -> Result<Shared> {
         let mut limits = Limits::default();
         let disk: Box<dyn Disk> = match (&self.home, &self.disks) {
-            (Some(home), _) => Box::new(self.open_or_replace(task, home.path_of(task))?),
+            (Some(home), _) => Box::new(self.open_or_replace(task, &home.path_of(task))?),
             (None, Some(disks)) => {
                 limits.apply = SMALL_BATCH;
                 Box::new(disks.of(task))
@@ -204,10 +204,10 @@ impl Registry {
         Ok(Shared::new(task, disk, stand, limits, applier))
     }
 
-    fn open_or_replace(&self, task: &str, path: PathBuf) -> Result<SledDisk> {
+    fn open_or_replace(&self, task: &str, path: &Path) -> Result<SledDisk> {
         let mut moved = false;
         loop {
-            match SledDisk::open(&path, &self.application, task) {
+            match SledDisk::open(path, &self.application, task) {
                 Ok(disk) => return Ok(disk),
                 Err(OpenFailure::Refused(error)) => return Err(error),
                 Err(OpenFailure::Lost(why)) if !moved => self.move_aside(task, &why)?,

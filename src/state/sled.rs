@@ -13,6 +13,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use ::sled::{Batch, Config};
 use serde::{Deserialize, Serialize};
@@ -30,6 +31,8 @@ const NEVER_MS: usize = 315_360_000_000;
 const HEADER_KEY: [u8; 1] = [0];
 /// Of the rows' keys, the rows and the header.
 const FORMAT: u32 = 1;
+/// How often a lock is asked for again: a process that another thread starts holds a copy of ours for a moment.
+const PATIENCE: u32 = 20;
 
 type Db = ::sled::Db<LEAF_FANOUT>;
 
@@ -77,9 +80,16 @@ impl SledDisk {
             let empty = db.is_empty()?;
             Ok((db, header, empty))
         };
-        let (db, header, empty) = catch_unwind(AssertUnwindSafe(open))
-            .map_err(|_| OpenFailure::Lost("sled panicked while opening it".into()))?
-            .map_err(|error| classify(path, task, &error))?;
+        let mut patience = PATIENCE;
+        let (db, header, empty) = loop {
+            match catch_unwind(AssertUnwindSafe(open)) {
+                Ok(Ok(opened)) => break opened,
+                Ok(Err(error)) if error.kind() == io::ErrorKind::WouldBlock && patience > 0 => patience -= 1,
+                Ok(Err(error)) => return Err(classify(path, task, &error)),
+                Err(_) => return Err(OpenFailure::Lost("sled panicked while opening it".into())),
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        };
         let stand = match header {
             Some(bytes) => Some(check(&bytes, application, task).map_err(OpenFailure::Lost)?),
             None if empty => None,
@@ -101,7 +111,7 @@ impl SledDisk {
     fn with<T>(&self, handle: &Mutex<Option<Db>>, doing: &str, f: impl FnOnce(&Db) -> io::Result<T>) -> Result<T> {
         let handle = handle.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(db) = handle.as_ref() else {
-            return Err(self.error(format!("cannot be used for {doing}: it is closed")));
+            return Err(self.error(&format!("cannot be used for {doing}: it is closed")));
         };
         let problem = match catch_unwind(AssertUnwindSafe(|| f(db))) {
             Ok(Ok(value)) => return Ok(value),
@@ -109,10 +119,10 @@ impl SledDisk {
             Err(_) => format!("panicked while {doing}"),
         };
         self.broken.store(true, Ordering::SeqCst);
-        Err(self.error(problem))
+        Err(self.error(&problem))
     }
 
-    fn error(&self, problem: String) -> Error {
+    fn error(&self, problem: &str) -> Error {
         let message = format!("the local state of task {} in {} {problem}", self.task, self.path.display());
         Error::new(ErrorKind::State, message)
     }
@@ -186,7 +196,7 @@ impl Disk for SledDisk {
     fn apply(&self, rows: &mut dyn Iterator<Item = (&[u8], Option<&[u8]>)>, stand: &Stand) -> Result<()> {
         let (application, task) = (self.application.clone(), self.task.clone());
         let header = Header { format: FORMAT, application, task, stand: stand.clone() };
-        let header = serde_json::to_vec(&header).map_err(|error| self.error(error.to_string()))?;
+        let header = serde_json::to_vec(&header).map_err(|error| self.error(&error.to_string()))?;
         self.with(&self.writer, "writing", |db| {
             let mut batch = Batch::default();
             for (key, row) in rows {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::handover::{Limits, Shared};
-use super::layers::{Chunk, Layer, Sight};
+use super::layers::{Chunk, Encoded, Layer, Sight};
 use super::registry::Lease;
 use super::{MemoryDisk, Stand, StoreId};
 use crate::error::Result;
@@ -31,7 +31,7 @@ pub struct Sizes {
 }
 
 /// A row to be put: its whole key ([`StoreId::key`]) and its bytes, `None` to delete it.
-pub(super) type EncodedRow = (Box<[u8]>, Option<Box<[u8]>>);
+pub(super) type EncodedRow = (Box<[u8]>, Encoded);
 
 impl TaskState {
     pub(super) fn leased(shared: Arc<Shared>, lease: Lease) -> Self {
@@ -43,6 +43,12 @@ impl TaskState {
     pub fn in_memory(task: &str) -> Self {
         let shared = Shared::new(task, Box::new(MemoryDisk::new()), Stand::default(), Limits::default(), None);
         Self { shared: Arc::new(shared), _lease: None }
+    }
+
+    /// A state over a given disk, which is written at once, or by an applier.
+    #[cfg(test)]
+    pub(super) fn over(shared: Arc<Shared>) -> Self {
+        Self { shared, _lease: None }
     }
 
     /// The task's name.
@@ -57,7 +63,7 @@ impl TaskState {
     /// When the disk cannot be read.
     pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
         if let Some(row) = self.shared.lock().get(key, Sight::Pending) {
-            return Ok(row.map(<[u8]>::to_vec));
+            return Ok(row.as_deref().map(<[u8]>::to_vec));
         }
         // Without the lock: rows only ever move down, and this thread is the only one that puts new ones in.
         self.shared.read(key)
@@ -183,7 +189,7 @@ impl CommittedReader {
         // The lock is held while the disk is read, here and below, or a commit might pass in between.
         let layers = self.shared.lock();
         let row = match layers.get(&key, Sight::Committed) {
-            Some(row) => row.map(<[u8]>::to_vec),
+            Some(row) => row.as_deref().map(<[u8]>::to_vec),
             None => self.shared.read(&key)?,
         };
         Ok((row, layers.stand.sequence))
