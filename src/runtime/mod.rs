@@ -1,31 +1,15 @@
 //! A stand-in for the runtime, with its public shape: it runs nothing.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::broker::{Broker, Guarantee};
 use crate::error::{Error, ErrorKind, Result};
 use crate::metrics::Metrics;
-use crate::topology::Topology;
-
-/// Where local state lies.
-#[derive(Clone, Debug, Default)]
-pub struct StateOptions {
-    /// The directory; `None` keeps state in memory.
-    pub directory: Option<PathBuf>,
-}
-
-/// When aggregations hand their results on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum Emission {
-    /// The newest of each key, at each commit.
-    #[default]
-    EachCommit,
-    /// Every one.
-    EachUpdate,
-}
+use crate::state::StateOptions;
+use crate::time::Clock;
+use crate::topology::{Emission, Topology};
 
 /// How an application runs.
 #[derive(Clone, Debug)]
@@ -50,15 +34,16 @@ pub struct Config {
     pub emission: Emission,
 }
 
-impl Default for Config {
-    fn default() -> Self {
+impl Config {
+    /// The defaults, for an application called `application`.
+    pub fn new(application: impl Into<String>) -> Self {
         Self {
-            application: "millstream".into(),
+            application: application.into(),
             instance: None,
             threads: 1,
             guarantee: Guarantee::ExactlyOnce,
             commit_interval: Duration::from_millis(100),
-            state: StateOptions::default(),
+            state: StateOptions::Memory,
             until_end: false,
             topics: BTreeMap::new(),
             emission: Emission::EachCommit,
@@ -76,7 +61,12 @@ impl App {
     }
 
     /// Counts into `metrics`.
-    pub fn metrics(self, _metrics: Metrics) -> Self {
+    pub fn metrics(self, _metrics: &Metrics) -> Self {
+        self
+    }
+
+    /// Lives by `clock`.
+    pub fn clock(self, _clock: Arc<dyn Clock>) -> Self {
         self
     }
 
@@ -98,9 +88,9 @@ impl Running {
         Ok(())
     }
 
-    /// How it stands.
-    pub fn status(&self) -> Status {
-        Status::default()
+    /// A view of how it stands.
+    pub fn watch(&self) -> Watch {
+        Watch
     }
 
     /// True where it has stopped.
@@ -109,11 +99,21 @@ impl Running {
     }
 }
 
+/// Watches an application without owning it.
+#[derive(Clone)]
+pub struct Watch;
+
+impl Watch {
+    /// How it stands.
+    pub fn status(&self) -> Status {
+        Status { state: AppState::Starting, threads: 0, tasks: Vec::new(), error: None, rebalances: 0 }
+    }
+}
+
 /// The states of an application.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AppState {
     /// Waits for its partitions.
-    #[default]
     Starting,
     /// Brings state up to date.
     Restoring,
@@ -128,7 +128,7 @@ pub enum AppState {
 }
 
 /// How an application stands.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Status {
     /// Its state.
     pub state: AppState,
@@ -143,7 +143,7 @@ pub struct Status {
 }
 
 /// How a task stands.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TaskStatus {
     /// Its name.
     pub name: String,

@@ -1,5 +1,15 @@
 //! A stand-in for the topology, with its public shape.
 
+/// When aggregations hand their results on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Emission {
+    /// The newest of each key, at each commit.
+    #[default]
+    EachCommit,
+    /// Every one.
+    EachUpdate,
+}
+
 /// A declared topology.
 #[derive(Clone, Debug)]
 pub struct Topology {
