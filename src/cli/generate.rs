@@ -15,13 +15,13 @@ use crate::error::Result;
 use crate::generate::{Faults, Options, Pace, Watch, drive};
 use crate::time::{Clock, SystemClock};
 
-pub(super) fn generate(catalog: &Catalog, arguments: Box<GenerateArguments>) -> Result<(), Failure> {
+pub(super) fn generate(catalog: &Catalog, arguments: &GenerateArguments) -> Result<(), Failure> {
     let entry = catalog.generator(&arguments.generator)?;
     let clock = SystemClock::new();
-    let mut generator = (entry.make)(options(&arguments, &clock))?;
+    let mut generator = (entry.make)(options(arguments, &clock))?;
     let properties = arguments.properties.iter().cloned().collect();
     let broker = connect::kafka(&arguments.bootstrap_servers, &properties)?;
-    create_topics(&*broker, generator.topics(), &arguments)?;
+    create_topics(&*broker, generator.topics(), arguments)?;
     let stop = signals::listen(|| {})?;
     let progress = Progress::new(stop, arguments.count);
     let pace = Pace { rate: (!arguments.unpaced).then_some(arguments.rate), count: arguments.count };

@@ -46,10 +46,10 @@ fn dispatch(catalog: &Catalog, arguments: Arguments) -> Result<(), Failure> {
     let Some(command) = command else { return demo::demo(catalog, &demo, screen) };
     demo.must_be_empty()?;
     match command {
-        Command::Run(arguments) => run::run(catalog, arguments),
+        Command::Run(arguments) => run::run(catalog, &arguments),
         Command::Local(arguments) => local::local(catalog, &arguments),
         Command::Describe(arguments) => describe::describe(catalog, &arguments),
         Command::Topologies => topologies::topologies(catalog),
-        Command::Generate(arguments) => generate::generate(catalog, arguments),
+        Command::Generate(arguments) => generate::generate(catalog, &arguments),
     }
 }

@@ -16,9 +16,9 @@ use crate::runtime::{App, Config};
 use crate::state::StateOptions;
 use crate::topology::Topology;
 
-pub(super) fn run(catalog: &Catalog, arguments: Box<RunArguments>) -> Result<(), Failure> {
+pub(super) fn run(catalog: &Catalog, arguments: &RunArguments) -> Result<(), Failure> {
     let topologies = build(catalog, &arguments.topologies)?;
-    let settings = settings(&arguments)?;
+    let settings = settings(arguments)?;
     let token = token(&settings)?;
     let Some(bootstrap_servers) = &settings.bootstrap_servers else {
         return Err(Failure::Usage(

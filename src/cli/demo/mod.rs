@@ -33,7 +33,7 @@ const THREADS: usize = 2;
 const HTTP: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
 
 /// What runs while the screen shows it.
-struct Shop {
+struct Market {
     clock: Arc<dyn Clock>,
     metrics: Metrics,
     fleet: Fleet,
@@ -45,15 +45,15 @@ struct Shop {
 pub(super) fn demo(catalog: &Catalog, arguments: &DemoArguments, screen: bool) -> Result<(), Failure> {
     let stop = signals::listen(move || {
         if screen {
-            ratatui::restore()
+            ratatui::restore();
         }
     })?;
-    let (shop, board) = open(catalog, arguments, stop)?;
-    let shown = show(&shop, board, &catalog.demo, arguments.duration, screen);
-    close(shop, shown)
+    let (market, board) = open(catalog, arguments, stop)?;
+    let shown = show(&market, board, &catalog.demo, arguments.duration, screen);
+    close(market, shown)
 }
 
-fn open(catalog: &Catalog, arguments: &DemoArguments, stop: Stop) -> Result<(Shop, Board), Failure> {
+fn open(catalog: &Catalog, arguments: &DemoArguments, stop: Stop) -> Result<(Market, Board), Failure> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let rate = arguments.rate.unwrap_or(RATE);
     let options = Options { seed: arguments.seed.unwrap_or(SEED), start: clock.wall(), rate, faults: Faults::NONE };
@@ -73,7 +73,7 @@ fn open(catalog: &Catalog, arguments: &DemoArguments, stop: Stop) -> Result<(Sho
     let http = listen(arguments.http, &fleet.sources(&metrics, descriptions, None))?;
     let board = Board::new(&*broker, &catalog.demo)?;
     let generator = sell(generator, &broker, &clock, rate, &stop)?;
-    Ok((Shop { clock, metrics, fleet, generator, http, stop }, board))
+    Ok((Market { clock, metrics, fleet, generator, http, stop }, board))
 }
 
 /// Listens at the address that was asked for, or else at the usual one, or else anywhere.
@@ -112,21 +112,21 @@ fn sell(
         .map_err(|error| Error::new(ErrorKind::Internal, "cannot start the generator").caused_by(error))
 }
 
-fn show(shop: &Shop, mut board: Board, demo: &Demo, duration: Option<Duration>, screen: bool) -> Result<()> {
-    let start = shop.clock.elapsed();
+fn show(market: &Market, mut board: Board, demo: &Demo, duration: Option<Duration>, screen: bool) -> Result<()> {
+    let start = market.clock.elapsed();
     let mut surface = screen::Surface::new(screen)?;
     let mut pace = view::Pace::default();
-    while !shop.stop.asked() && !shop.fleet.ended() && !shop.generator.is_finished() {
+    while !market.stop.asked() && !market.fleet.ended() && !market.generator.is_finished() {
         board.update()?;
-        let elapsed = shop.clock.elapsed().saturating_sub(start);
+        let elapsed = market.clock.elapsed().saturating_sub(start);
         if duration.is_some_and(|duration| elapsed >= duration) {
             break;
         }
-        let totals = shop.metrics.topology(demo.topology).totals();
+        let totals = market.metrics.topology(demo.topology).totals();
         let snapshot = Snapshot {
             topology: demo.topology,
             threads: THREADS,
-            http: shop.http.addr(),
+            http: market.http.addr(),
             elapsed,
             records_a_second: pace.of(elapsed, totals.records_in),
             totals,
@@ -134,8 +134,8 @@ fn show(shop: &Shop, mut board: Board, demo: &Demo, duration: Option<Duration>, 
             columns: demo.columns,
             rows: board.ranked(),
         };
-        if surface.show(&snapshot, &shop.stop)? {
-            shop.stop.ask();
+        if surface.show(&snapshot, &market.stop)? {
+            market.stop.ask();
         }
     }
     // The last line of a run without a screen: what has been committed by now.
@@ -143,8 +143,8 @@ fn show(shop: &Shop, mut board: Board, demo: &Demo, duration: Option<Duration>, 
 }
 
 /// Stops the generator first, so that what it has written is still processed; the first error counts.
-fn close(shop: Shop, shown: Result<()>) -> Result<(), Failure> {
-    let Shop { fleet, generator, http, stop, .. } = shop;
+fn close(market: Market, shown: Result<()>) -> Result<(), Failure> {
+    let Market { fleet, generator, http, stop, .. } = market;
     stop.ask();
     let panicked = || Error::new(ErrorKind::Internal, "the generator panicked");
     let generated = generator.join().unwrap_or_else(|_| Err(panicked()));

@@ -126,6 +126,10 @@ struct Fields<'a> {
 
 impl Line {
     fn read(line: &[u8], partitions: u32) -> Result<Self, String> {
+        // An array would be read as the fields in their order.
+        if !line.trim_ascii_start().starts_with(b"{") {
+            return Err("the line is no record: expected an object".into());
+        }
         let fields: Fields<'_> =
             serde_json::from_slice(line).map_err(|error| format!("the line is no record: {error}"))?;
         if let Some(partition) = fields.partition.filter(|partition| *partition >= partitions) {
@@ -160,7 +164,10 @@ mod tests {
         Line::read(text.as_bytes(), 4)
     }
 
-    fn pushed(text: &str, records: bool) -> Vec<(Option<Vec<u8>>, Option<Vec<u8>>, Timestamp)> {
+    /// Key, value and timestamp.
+    type Pushed = (Option<Vec<u8>>, Option<Vec<u8>>, Timestamp);
+
+    fn pushed(text: &str, records: bool) -> Vec<Pushed> {
         let mut out = Outgoing::default();
         let format = Format { records, partitions: 4, now: Timestamp::from_millis(9) };
         push_line(&mut out, "t", text.as_bytes(), format).unwrap();
