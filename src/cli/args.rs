@@ -17,7 +17,7 @@ use crate::time::Timestamp;
 /// Without a command: the demo. It needs nothing but this program: a shop sells smoothies into a broker inside the
 /// process, and you watch its running totals.
 #[derive(Debug, Parser)]
-#[command(name = "millstream", version, max_term_width = 100)]
+#[command(name = "millstream", version)]
 pub(super) struct Arguments {
     #[command(subcommand)]
     pub(super) command: Option<Command>,
@@ -30,6 +30,9 @@ pub(super) struct Arguments {
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Run topologies on Kafka until they are stopped.
+    ///
+    /// Every setting can also stand in the file that --config names, under the flag's name, or in the environment, as in
+    /// `MILLSTREAM_BOOTSTRAP_SERVERS`. A flag beats the file, the file beats the environment.
     Run(Box<RunArguments>),
     /// Run a topology over files, in a broker inside the process, and print what it gives.
     Local(LocalArguments),
@@ -96,8 +99,6 @@ pub(super) enum LogFormat {
     Json,
 }
 
-/// Every setting can also stand in the file that `--config` names, under the flag's name, or in the environment, as in
-/// `MILLSTREAM_BOOTSTRAP_SERVERS`. A flag beats the file, the file beats the environment.
 #[derive(Debug, Args)]
 pub(super) struct RunArguments {
     /// The topologies, by name

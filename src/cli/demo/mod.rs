@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use super::args::DemoArguments;
 use super::catalog::{Catalog, Demo};
-use super::failure::Failure;
+use super::failure::{Failure, print};
 use super::fleet::Fleet;
 use super::signals::{self, Stop};
 use super::{connect, describe};
@@ -112,16 +112,20 @@ fn sell(
         .map_err(|error| Error::new(ErrorKind::Internal, "cannot start the generator").caused_by(error))
 }
 
-fn show(market: &Market, mut board: Board, demo: &Demo, duration: Option<Duration>, screen: bool) -> Result<()> {
+/// Shows what goes on until the time is over, somebody wants to leave, or something has ended.
+fn show(
+    market: &Market,
+    mut board: Board,
+    demo: &Demo,
+    duration: Option<Duration>,
+    screen: bool,
+) -> Result<(), Failure> {
     let start = market.clock.elapsed();
-    let mut surface = screen::Surface::new(screen)?;
+    let mut surface = screen::Surface::new(screen, &welcome(market, demo))?;
     let mut pace = view::Pace::default();
-    while !market.stop.asked() && !market.fleet.ended() && !market.generator.is_finished() {
+    loop {
         board.update()?;
         let elapsed = market.clock.elapsed().saturating_sub(start);
-        if duration.is_some_and(|duration| elapsed >= duration) {
-            break;
-        }
         let totals = market.metrics.topology(demo.topology).totals();
         let snapshot = Snapshot {
             topology: demo.topology,
@@ -134,21 +138,32 @@ fn show(market: &Market, mut board: Board, demo: &Demo, duration: Option<Duratio
             columns: demo.columns,
             rows: board.ranked(),
         };
-        if surface.show(&snapshot, &market.stop)? {
-            market.stop.ask();
+        let over = duration.is_some_and(|duration| elapsed >= duration);
+        if over || market.ended() || surface.show(&snapshot, &market.stop)? {
+            drop(surface);
+            return print(&plain::line(&snapshot));
         }
     }
-    // The last line of a run without a screen: what has been committed by now.
-    board.update()
+}
+
+fn welcome(market: &Market, demo: &Demo) -> String {
+    format!("millstream demo: {}, {THREADS} threads, http://{}; Ctrl-C stops\n", demo.topology, market.http.addr())
+}
+
+impl Market {
+    fn ended(&self) -> bool {
+        self.stop.asked() || self.fleet.ended() || self.generator.is_finished()
+    }
 }
 
 /// Stops the generator first, so that what it has written is still processed; the first error counts.
-fn close(market: Market, shown: Result<()>) -> Result<(), Failure> {
+fn close(market: Market, shown: Result<(), Failure>) -> Result<(), Failure> {
     let Market { fleet, generator, http, stop, .. } = market;
     stop.ask();
     let panicked = || Error::new(ErrorKind::Internal, "the generator panicked");
     let generated = generator.join().unwrap_or_else(|_| Err(panicked()));
     let stopped = fleet.stop();
     drop(http);
-    Ok(stopped.and(generated.map(drop)).and(shown)?)
+    stopped.and(generated.map(drop))?;
+    shown
 }

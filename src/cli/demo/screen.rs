@@ -9,7 +9,7 @@ use super::plain;
 use super::view::{Snapshot, draw};
 use crate::cli::failure::{Failure, print};
 use crate::cli::signals::Stop;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind};
 
 /// How long a picture stands.
 const FRAME: Duration = Duration::from_millis(100);
@@ -23,28 +23,27 @@ pub(super) enum Surface {
 }
 
 impl Surface {
-    pub(super) fn new(screen: bool) -> Result<Self> {
+    /// Where there is no screen, the first line is `welcome`.
+    pub(super) fn new(screen: bool, welcome: &str) -> Result<Self, Failure> {
         if !screen {
+            print(welcome)?;
             return Ok(Self::Lines { next: LINE });
         }
         // It also sees to it that a panic gives the terminal back.
-        ratatui::try_init().map(|terminal| Self::Screen(Box::new(terminal))).map_err(|error| broken(&error))
+        ratatui::try_init().map(|terminal| Self::Screen(Box::new(terminal))).map_err(|error| broken(&error).into())
     }
 
     /// Shows a snapshot and waits until it is time for the next; true where the user wants to leave.
-    pub(super) fn show(&mut self, snapshot: &Snapshot<'_>, stop: &Stop) -> Result<bool> {
+    pub(super) fn show(&mut self, snapshot: &Snapshot<'_>, stop: &Stop) -> Result<bool, Failure> {
         match self {
             Self::Screen(terminal) => {
                 terminal.draw(|frame| draw(frame, snapshot)).map_err(|error| broken(&error))?;
-                leaves().map_err(|error| broken(&error))
+                leaves().map_err(|error| broken(&error).into())
             }
             Self::Lines { next } => {
                 if snapshot.elapsed >= *next {
                     *next += LINE;
-                    print(&plain::line(snapshot)).map_err(|failure| match failure {
-                        Failure::Error(error) => error,
-                        Failure::Usage(message) => Error::new(ErrorKind::Internal, message),
-                    })?;
+                    print(&plain::line(snapshot))?;
                 }
                 stop.wait(FRAME);
                 Ok(false)
