@@ -1,4 +1,6 @@
-//! The binary.
+//! The binary: hands the topologies to the command line.
+
+use std::process::ExitCode;
 
 #[path = "../topologies/mod.rs"]
 mod topologies;
@@ -6,4 +8,6 @@ mod topologies;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-fn main() {}
+fn main() -> ExitCode {
+    millstream::cli::main(&topologies::catalog())
+}

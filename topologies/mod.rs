@@ -2,3 +2,33 @@
 
 pub mod running_totals;
 pub mod sales;
+
+use millstream::cli::{Catalog, Demo, GeneratorEntry, TopologyEntry};
+
+use sales::SalesGenerator;
+
+/// What the binary has to offer.
+#[must_use]
+pub fn catalog() -> Catalog {
+    Catalog {
+        topologies: vec![TopologyEntry {
+            name: running_totals::NAME,
+            about: "What each product has sold so far",
+            build: running_totals::topology,
+            inputs: &[sales::PURCHASES_TOPIC],
+            outputs: &[running_totals::TOTALS_TOPIC],
+        }],
+        generators: vec![GeneratorEntry {
+            name: "sales",
+            about: "A smoothie shop: products, purchases and stock",
+            make: |options| Ok(Box::new(SalesGenerator::new(options)?)),
+        }],
+        demo: Demo {
+            topology: running_totals::NAME,
+            generator: "sales",
+            topic: running_totals::TOTALS_TOPIC,
+            rank_by: "sales",
+            columns: &["transactions", "quantities"],
+        },
+    }
+}

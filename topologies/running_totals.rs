@@ -1,6 +1,7 @@
 //! What each product has sold so far: purchases by product, added up.
 
 use millstream::operators::Reject;
+use millstream::topology::Topology;
 use rust_decimal::Decimal;
 use rust_decimal::serde::arbitrary_precision;
 use serde::{Deserialize, Serialize};
@@ -11,6 +12,15 @@ use crate::topologies::sales::{CivilTime, Purchase};
 pub const NAME: &str = "running-totals";
 /// Where the totals go, by product.
 pub const TOTALS_TOPIC: &str = "demo.running.totals";
+
+/// Purchases by product, added up.
+///
+/// # Errors
+/// When the declaration has a mistake.
+pub fn topology() -> millstream::Result<Topology> {
+    // The declaration comes in here, with Totals::of and Totals::add.
+    Ok(Topology::empty(NAME))
+}
 
 /// What a product has sold so far.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -63,7 +63,7 @@ mod tests {
     use crate::runtime::TaskStatus;
 
     fn status(state: AppState) -> Status {
-        Status { state, ..Status::default() }
+        Status { state, threads: 1, tasks: Vec::new(), error: None, rebalances: 0 }
     }
 
     #[test]
@@ -76,7 +76,8 @@ mod tests {
 
     #[test]
     fn a_restore_says_which_task_and_how_much_is_left() {
-        let task = TaskStatus { name: "0_1".into(), restore_remaining: 42, ..TaskStatus::default() };
+        let task =
+            TaskStatus { name: "0_1".into(), thread: 0, state: "restoring".into(), lag: None, restore_remaining: 42 };
         let restoring = Status { tasks: vec![task], ..status(AppState::Restoring) };
         let readiness = Readiness::of(&[("totals".into(), restoring)]);
         assert_eq!(readiness.topologies[0].waits_for, ["restoring task 0_1, 42 records to go"]);

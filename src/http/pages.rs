@@ -11,6 +11,7 @@ use axum::{Json, Router};
 use serde::Deserialize;
 
 use super::{Format, Readiness, Sources, limits};
+use crate::runtime::Status;
 
 /// All pages, behind the limits and the token.
 pub(super) fn router(sources: Sources) -> Router {
@@ -52,10 +53,11 @@ async fn in_time(request: Request, next: Next) -> Response {
 }
 
 async fn index(State(sources): State<Sources>) -> Html<String> {
-    let rows: String = (sources.status)()
-        .iter()
-        .map(|(name, status)| format!("<li>{}: {}</li>", escape(name), format!("{:?}", status.state).to_lowercase()))
-        .collect();
+    let row = |(name, status): &(String, Status)| {
+        let state = format!("{:?}", status.state).to_lowercase();
+        format!("<li>{}: {state}</li>", escape(name))
+    };
+    let rows = (sources.status)().iter().map(row).collect::<Vec<_>>().join("\n");
     Html(include_str!("index.html").replace("{topologies}", &rows))
 }
 

@@ -8,8 +8,8 @@ use super::*;
 use crate::runtime::{AppState, TaskStatus};
 
 fn sources(state: AppState) -> Sources {
-    let task = TaskStatus { name: "0_0".into(), restore_remaining: 7, ..TaskStatus::default() };
-    let status = Status { state, tasks: vec![task], ..Status::default() };
+    let task = TaskStatus { name: "0_0".into(), thread: 0, state: "restoring".into(), lag: None, restore_remaining: 7 };
+    let status = Status { state, threads: 1, tasks: vec![task], error: None, rebalances: 0 };
     let metrics = Metrics::new();
     metrics.topology("totals").records_in("in").inc_by(3);
     Sources {

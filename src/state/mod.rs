@@ -45,7 +45,6 @@ pub use store::{Flushed, Origin, RowId, Store, StoreOptions, StoreStats};
 pub use task::{CommittedReader, Page, Sizes, TaskState};
 
 use serde::{Deserialize, Serialize};
-pub use store::{Flushed, Origin, Row, RowId, Store, StoreOptions, StoreStats, TaskState};
 
 use crate::error::Result;
 use crate::record::Offset;

@@ -130,7 +130,7 @@ impl Generator for SalesGenerator {
 }
 
 fn write_purchase(out: &mut Outgoing, purchase: &Purchase, fault: Fault) -> Result<()> {
-    for _ in 0..1 + u8::from(fault.duplicate) {
+    for _ in 0..=u8::from(fault.duplicate) {
         if fault.broken {
             let whole = serde_json::to_vec(purchase).map_err(not_json)?;
             let record = record(out, PURCHASES_TOPIC, purchase.transaction_time);

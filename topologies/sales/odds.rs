@@ -51,6 +51,7 @@ pub struct FaultDice {
 }
 
 /// What goes wrong with one purchase.
+#[expect(clippy::struct_excessive_bools, reason = "each goes wrong on its own")]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Fault {
     /// It goes to the hot product.

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::CivilTime;
 
 /// A product of the shop.
+#[expect(clippy::struct_excessive_bools, clippy::struct_field_names, reason = "the fields of the topic")]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Product {
     /// When it was entered.
@@ -42,6 +43,7 @@ pub struct Product {
 }
 
 /// One line item of a transaction.
+#[expect(clippy::struct_field_names, reason = "the fields of the topic")]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Purchase {
     /// When it was bought.

@@ -1,0 +1,255 @@
+//! The command line's shape. What a flag means is said here, once, as its help.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use super::failure::Failure;
+use super::parse;
+use super::settings::{GuaranteeName, Layer};
+use crate::http::Format;
+use crate::time::Timestamp;
+
+/// Keyed stream processors over Kafka topics, exactly once.
+///
+/// Without a command: the demo. It needs nothing but this program: a shop sells smoothies into a broker inside the
+/// process, and you watch its running totals.
+#[derive(Debug, Parser)]
+#[command(name = "millstream", version)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    pub(super) command: Option<Command>,
+    #[command(flatten)]
+    pub(super) demo: DemoArguments,
+    #[command(flatten)]
+    pub(super) log: LogArguments,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Run topologies on Kafka until they are stopped.
+    ///
+    /// Every setting can also stand in the file that --config names, under the flag's name, or in the environment, as in
+    /// `MILLSTREAM_BOOTSTRAP_SERVERS`. A flag beats the file, the file beats the environment.
+    Run(Box<RunArguments>),
+    /// Run a topology over files, in a broker inside the process, and print what it gives.
+    Local(LocalArguments),
+    /// Show how a topology is put together.
+    Describe(DescribeArguments),
+    /// List the topologies.
+    Topologies,
+    /// Write made-up records to Kafka.
+    Generate(Box<GenerateArguments>),
+}
+
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Demo")]
+pub(super) struct DemoArguments {
+    /// Purchases a second [default: 50]
+    #[arg(long, value_name = "N", value_parser = parse::rate)]
+    pub(super) rate: Option<f64>,
+    /// Stop after this time, such as 10s
+    #[arg(long = "for", value_name = "TIME", value_parser = parse::duration)]
+    pub(super) duration: Option<Duration>,
+    /// The same seed sells the same smoothies
+    #[arg(long, value_name = "N")]
+    pub(super) seed: Option<u64>,
+    /// Where to listen for HTTP [default: 127.0.0.1:8080, or a free port]
+    #[arg(long, value_name = "ADDR")]
+    pub(super) http: Option<SocketAddr>,
+}
+
+impl DemoArguments {
+    /// The demo's flags stand before a command only by mistake.
+    pub(super) fn must_be_empty(&self) -> Result<(), Failure> {
+        let given = [
+            ("--rate", self.rate.is_some()),
+            ("--for", self.duration.is_some()),
+            ("--seed", self.seed.is_some()),
+            ("--http", self.http.is_some()),
+        ];
+        match given.iter().find(|(_, given)| *given) {
+            Some((flag, _)) => {
+                Err(Failure::Usage(format!("{flag} before a command is for the demo; put it after the command")))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Logging, to standard error")]
+pub(super) struct LogArguments {
+    /// How log lines are written
+    #[arg(long, global = true, value_name = "FORMAT", value_enum, default_value_t)]
+    pub(super) log: LogFormat,
+    /// error, warn, info, debug, trace, or a filter as in `RUST_LOG`, which it overrides [default: info]
+    #[arg(long, global = true, value_name = "LEVEL")]
+    pub(super) log_level: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub(super) enum LogFormat {
+    /// For people
+    #[default]
+    Human,
+    /// One JSON object a line
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RunArguments {
+    /// The topologies, by name
+    #[arg(required = true, value_name = "TOPOLOGY")]
+    pub(super) topologies: Vec<String>,
+    /// Kafka's addresses
+    #[arg(long, value_name = "HOST:PORT,…")]
+    pub(super) bootstrap_servers: Option<String>,
+    /// Names the groups, the transactional ids and the internal topics [default: millstream]
+    #[arg(long, value_name = "ID")]
+    pub(super) application_id: Option<String>,
+    /// Names this process within the group, so that it gets its tasks back after a restart
+    #[arg(long, value_name = "NAME")]
+    pub(super) instance: Option<String>,
+    /// Stream threads for each topology [default: 1]
+    #[arg(long, value_name = "N")]
+    pub(super) threads: Option<usize>,
+    /// Where local state lies; in memory where it is not given
+    #[arg(long, value_name = "DIR")]
+    pub(super) state_dir: Option<PathBuf>,
+    /// What holds after a crash [default: exactly-once]
+    #[arg(long, value_enum, value_name = "GUARANTEE")]
+    pub(super) guarantee: Option<GuaranteeName>,
+    /// How long results wait for the next commit at most [default: 100ms]
+    #[arg(long, value_name = "TIME", value_parser = parse::duration)]
+    pub(super) commit_interval: Option<Duration>,
+    /// Stop where the topics end at the start
+    #[arg(long)]
+    pub(super) until_end: bool,
+    /// Listen for HTTP here; off where it is not given
+    #[arg(long, value_name = "ADDR")]
+    pub(super) http: Option<SocketAddr>,
+    /// The file with the token that HTTP requests must bring along; needed where the address is not loopback
+    #[arg(long, value_name = "FILE")]
+    pub(super) http_token_file: Option<PathBuf>,
+    /// A topic that is called otherwise on this Kafka
+    #[arg(long = "topic", value_name = "NAME=ACTUAL", value_parser = parse::pair)]
+    pub(super) topics: Vec<(String, String)>,
+    /// A property of librdkafka, as for security
+    #[arg(long = "property", value_name = "KEY=VALUE", value_parser = parse::pair)]
+    pub(super) properties: Vec<(String, String)>,
+    /// A TOML file with the same settings
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+}
+
+impl RunArguments {
+    /// The flags as a layer of settings.
+    pub(super) fn layer(&self) -> Layer {
+        Layer {
+            bootstrap_servers: self.bootstrap_servers.clone(),
+            application_id: self.application_id.clone(),
+            instance: self.instance.clone(),
+            threads: self.threads,
+            state_dir: self.state_dir.clone(),
+            guarantee: self.guarantee,
+            commit_interval: self.commit_interval,
+            until_end: self.until_end.then_some(true),
+            http: self.http,
+            http_token_file: self.http_token_file.clone(),
+            topic: self.topics.iter().cloned().collect(),
+            property: self.properties.iter().cloned().collect(),
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct LocalArguments {
+    /// The topology, by name
+    pub(super) topology: String,
+    /// The records of a topic: a value a line, or a record a line with --records; - is standard input
+    #[arg(long = "input", required = true, value_name = "TOPIC=FILE", value_parser = parse::topic_file)]
+    pub(super) inputs: Vec<(String, PathBuf)>,
+    /// Print this topic; all that the topology writes where none is given
+    #[arg(long = "output", value_name = "TOPIC")]
+    pub(super) outputs: Vec<String>,
+    /// A line is a record: {"partition", "key", "value", "timestamp", "headers"}, each of them optional
+    #[arg(long)]
+    pub(super) records: bool,
+    /// Print every record, not only the newest of each key
+    #[arg(long)]
+    pub(super) every_update: bool,
+    /// Partitions of each topic
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub(super) partitions: u32,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DescribeArguments {
+    /// The topology, by name
+    pub(super) topology: String,
+    /// How to show it
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct GenerateArguments {
+    /// The generator, by name
+    pub(super) generator: String,
+    /// Kafka's addresses
+    #[arg(long, value_name = "HOST:PORT,…", env = "MILLSTREAM_BOOTSTRAP_SERVERS")]
+    pub(super) bootstrap_servers: String,
+    /// Records a second
+    #[arg(long, value_name = "N", default_value_t = 50.0, value_parser = parse::rate)]
+    pub(super) rate: f64,
+    /// How many; goes on until it is stopped where it is not given
+    #[arg(long, value_name = "N")]
+    pub(super) count: Option<u64>,
+    /// Write as fast as it goes; --rate is then only that of the event times
+    #[arg(long)]
+    pub(super) unpaced: bool,
+    /// The same seed gives the same records
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(super) seed: u64,
+    /// The event time of the first record, such as 2022-08-31T08:00:00Z; now where it is not given
+    #[arg(long, value_name = "TIME", value_parser = parse::time)]
+    pub(super) start: Option<Timestamp>,
+    /// Partitions of a topic that does not exist yet
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub(super) partitions: u32,
+    /// A property of librdkafka, as for security
+    #[arg(long = "property", value_name = "KEY=VALUE", value_parser = parse::pair)]
+    pub(super) properties: Vec<(String, String)>,
+    #[command(flatten)]
+    pub(super) faults: FaultArguments,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "What goes wrong, as shares from 0 to 1")]
+pub(super) struct FaultArguments {
+    /// Records that go to one key above its own share
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = parse::share)]
+    pub(super) skew: f64,
+    /// Records whose event time lies back
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = parse::share)]
+    pub(super) late_rate: f64,
+    /// How far a late record lies back at most
+    #[arg(long, value_name = "TIME", default_value = "15m", value_parser = parse::duration)]
+    pub(super) late_by: Duration,
+    /// Records that are written twice
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = parse::share)]
+    pub(super) duplicate_rate: f64,
+    /// Records whose key field is null
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = parse::share)]
+    pub(super) null_key_rate: f64,
+    /// Records whose value is cut off in the middle
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = parse::share)]
+    pub(super) broken_rate: f64,
+}
+
+#[cfg(test)]
+#[path = "args_tests.rs"]
+mod tests;

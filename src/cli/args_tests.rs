@@ -1,0 +1,94 @@
+//! The names that scripts rely on.
+
+use clap::CommandFactory;
+
+use super::*;
+
+fn parsed(line: &str) -> Arguments {
+    Arguments::try_parse_from(line.split(' ')).unwrap_or_else(|error| panic!("{line}: {error}"))
+}
+
+fn refused(line: &str) -> String {
+    Arguments::try_parse_from(line.split(' ')).err().map(|error| error.to_string()).unwrap_or_default()
+}
+
+#[test]
+fn the_command_line_is_sound() {
+    Arguments::command().debug_assert();
+}
+
+#[test]
+fn no_command_is_the_demo() {
+    let arguments = parsed("millstream --rate 200 --for 10s --seed 3");
+    assert!(arguments.command.is_none());
+    assert_eq!(arguments.demo.rate, Some(200.0));
+    assert_eq!(arguments.demo.duration, Some(Duration::from_secs(10)));
+    assert!(arguments.demo.must_be_empty().unwrap_err().to_string().contains("--rate"));
+}
+
+#[test]
+fn run_takes_all_its_flags() {
+    let line = "millstream run running-totals low-stock --bootstrap-servers a:9092,b:9092 --application-id shop --threads 4 \
+                --state-dir /tmp/s --guarantee at-least-once --commit-interval 20ms --until-end --http 127.0.0.1:0 \
+                --http-token-file t --topic demo.purchases=p --topic a=b --property sasl.password=x=y --config c.toml --log json";
+    let Some(Command::Run(run)) = parsed(&line.split_whitespace().collect::<Vec<_>>().join(" ")).command else {
+        panic!("not run")
+    };
+    assert_eq!(run.topologies, ["running-totals", "low-stock"]);
+    let layer = run.layer();
+    assert_eq!(layer.threads, Some(4));
+    assert_eq!(layer.guarantee, Some(GuaranteeName::AtLeastOnce));
+    assert_eq!(layer.commit_interval, Some(Duration::from_millis(20)));
+    assert_eq!(layer.until_end, Some(true));
+    assert_eq!(layer.topic["demo.purchases"], "p");
+    assert_eq!(layer.property.get("sasl.password"), Some("x=y"));
+}
+
+#[test]
+fn run_needs_a_topology() {
+    assert!(refused("millstream run").contains("<TOPOLOGY>"));
+}
+
+#[test]
+fn local_takes_all_its_flags() {
+    let line = "millstream local running-totals --input demo.purchases=- --input b=f --output o --records --every-update --partitions 4";
+    let Some(Command::Local(local)) = parsed(line).command else { panic!("not local") };
+    assert_eq!(local.inputs, [("demo.purchases".into(), "-".into()), ("b".into(), "f".into())]);
+    assert!(local.records && local.every_update);
+    assert_eq!((local.outputs, local.partitions), (vec!["o".to_owned()], 4));
+    assert!(refused("millstream local t --input nofile").contains("TOPIC=FILE"));
+    assert!(refused("millstream local t --input a=b --partitions 0").contains("1..=1024"));
+}
+
+#[test]
+fn generate_takes_all_its_flags() {
+    let line = "millstream generate sales --bootstrap-servers a:1 --rate 5 --count 9 --seed 2 --late-rate 0.1 --late-by 1m \
+                --duplicate-rate 0.2 --null-key-rate 0.3 --broken-rate 0.4 --skew 0.5 --partitions 3 \
+                --start 2022-08-31T08:00:00Z --unpaced";
+    let Some(Command::Generate(generate)) = parsed(&line.split_whitespace().collect::<Vec<_>>().join(" ")).command
+    else {
+        panic!("not generate")
+    };
+    assert_eq!(generate.start, Some(Timestamp::from_millis(1_661_932_800_000)));
+    assert_eq!((generate.count, generate.faults.skew), (Some(9), 0.5));
+    assert!(refused("millstream generate sales --bootstrap-servers a:1 --late-rate 2").contains("0 to 1"));
+}
+
+#[test]
+fn describe_shows_text_unless_told_otherwise() {
+    let Some(Command::Describe(plain)) = parsed("millstream describe t").command else { panic!("not describe") };
+    assert_eq!(plain.format, Format::Text);
+    let Some(Command::Describe(mermaid)) = parsed("millstream describe t --format mermaid").command else {
+        panic!("not describe")
+    };
+    assert_eq!(mermaid.format, Format::Mermaid);
+    assert!(matches!(parsed("millstream topologies").command, Some(Command::Topologies)));
+}
+
+#[test]
+fn the_help_names_every_command() {
+    let help = Arguments::command().render_long_help().to_string();
+    for command in ["run", "local", "describe", "topologies", "generate", "--rate", "--for", "--seed", "--log-level"] {
+        assert!(help.contains(command), "{command} is missing in:\n{help}");
+    }
+}

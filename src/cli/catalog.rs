@@ -1,0 +1,122 @@
+//! What a binary has to offer: topologies, generators, and the demo.
+
+use super::failure::Failure;
+use crate::error::Result;
+use crate::generate::{Generator, Options};
+use crate::topology::Topology;
+
+/// What a binary has to offer.
+#[derive(Clone, Debug)]
+pub struct Catalog {
+    /// The topologies, by name.
+    pub topologies: Vec<TopologyEntry>,
+    /// The generators, by name.
+    pub generators: Vec<GeneratorEntry>,
+    /// What runs when no command is given.
+    pub demo: Demo,
+}
+
+/// A topology.
+#[derive(Clone, Debug)]
+pub struct TopologyEntry {
+    /// The name it is run by.
+    pub name: &'static str,
+    /// What it does, in one line.
+    pub about: &'static str,
+    /// Declares it.
+    pub build: fn() -> Result<Topology>,
+    /// The topics it reads.
+    pub inputs: &'static [&'static str],
+    /// The topics it writes.
+    pub outputs: &'static [&'static str],
+}
+
+/// A generator of records.
+#[derive(Clone, Debug)]
+pub struct GeneratorEntry {
+    /// The name it is asked for by.
+    pub name: &'static str,
+    /// What it makes, in one line.
+    pub about: &'static str,
+    /// Makes it.
+    pub make: fn(Options) -> Result<Box<dyn Generator>>,
+}
+
+/// What runs when no command is given: a generator feeds a topology, and a table shows its output ranked.
+#[derive(Clone, Debug)]
+pub struct Demo {
+    /// The topology, by name.
+    pub topology: &'static str,
+    /// The generator, by name.
+    pub generator: &'static str,
+    /// The output topic that the table shows, one row a key. Its values are JSON objects.
+    pub topic: &'static str,
+    /// The field that the rows are ranked by, largest first.
+    pub rank_by: &'static str,
+    /// The other fields that are shown.
+    pub columns: &'static [&'static str],
+}
+
+impl Catalog {
+    /// The topology called `name`.
+    pub(super) fn topology(&self, name: &str) -> Result<&TopologyEntry, Failure> {
+        let found = self.topologies.iter().find(|entry| entry.name == name);
+        found.ok_or_else(|| unknown("topology", name, self.topologies.iter().map(|entry| entry.name)))
+    }
+
+    /// The generator called `name`.
+    pub(super) fn generator(&self, name: &str) -> Result<&GeneratorEntry, Failure> {
+        let found = self.generators.iter().find(|entry| entry.name == name);
+        found.ok_or_else(|| unknown("generator", name, self.generators.iter().map(|entry| entry.name)))
+    }
+}
+
+/// Says that there is no such thing, what there is, and what may have been meant.
+pub(super) fn unknown<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a str>) -> Failure {
+    let known: Vec<_> = known.collect();
+    let nearest = known.iter().map(|known| (distance(name, known), *known)).min();
+    let meant = match nearest {
+        Some((distance, nearest)) if distance <= 1 + name.len() / 4 => format!("; did you mean {nearest}?"),
+        _ => ".".to_owned(),
+    };
+    Failure::Usage(format!("there is no {what} called {name:?}{meant} Known are: {}", known.join(", ")))
+}
+
+/// How many letters have to be put in, taken out or changed to make `left` into `right`.
+fn distance(left: &str, right: &str) -> usize {
+    let right: Vec<char> = right.chars().collect();
+    let mut row: Vec<usize> = (0..=right.len()).collect();
+    for (number, letter) in left.chars().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], number + 1);
+        for place in 0..right.len() {
+            let changed = diagonal + usize::from(right[place] != letter);
+            diagonal = row[place + 1];
+            row[place + 1] = changed.min(diagonal + 1).min(row[place] + 1);
+        }
+    }
+    row[right.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_name_lists_the_known_ones_and_a_near_miss() {
+        let known = || ["running-totals", "low-stock"].into_iter();
+        let near = unknown("topology", "runing-totals", known()).to_string();
+        assert_eq!(
+            near,
+            "there is no topology called \"runing-totals\"; did you mean running-totals? Known are: running-totals, low-stock"
+        );
+        let far = unknown("topology", "clicks", known()).to_string();
+        assert_eq!(far, "there is no topology called \"clicks\". Known are: running-totals, low-stock");
+    }
+
+    #[test]
+    fn the_distance_counts_letters() {
+        assert_eq!(distance("", "abc"), 3);
+        assert_eq!(distance("kitten", "sitting"), 3);
+        assert_eq!(distance("same", "same"), 0);
+    }
+}

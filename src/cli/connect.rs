@@ -1,0 +1,26 @@
+//! The two brokers, as commands ask for them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::broker::Broker;
+use crate::broker::memory::MemoryBroker;
+use crate::error::{Error, ErrorKind, Result};
+use crate::time::Clock;
+
+/// A broker in this process, for as long as it lives.
+pub(super) fn memory(clock: Arc<dyn Clock>) -> Arc<dyn Broker> {
+    Arc::new(MemoryBroker::new(clock))
+}
+
+/// Kafka at these addresses.
+///
+/// # Errors
+/// When a property is not valid.
+pub(super) fn kafka(bootstrap_servers: &str, _properties: &BTreeMap<String, String>) -> Result<Arc<dyn Broker>> {
+    // The client of real Kafka comes in here: KafkaBroker::new(bootstrap_servers, properties).
+    Err(Error::new(
+        ErrorKind::Internal,
+        format!("cannot connect to {bootstrap_servers}: this build has no Kafka client"),
+    ))
+}

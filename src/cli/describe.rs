@@ -1,0 +1,31 @@
+//! `describe`: shows how a topology is put together.
+
+use super::args::DescribeArguments;
+use super::catalog::Catalog;
+use super::failure::{Failure, print};
+use crate::http::Format;
+use crate::topology::Topology;
+
+pub(super) fn describe(catalog: &Catalog, arguments: &DescribeArguments) -> Result<(), Failure> {
+    let topology = (catalog.topology(&arguments.topology)?.build)()?;
+    print(&render(&topology, arguments.format))
+}
+
+/// A topology in a format.
+pub(super) fn render(topology: &Topology, format: Format) -> String {
+    match format {
+        Format::Text | Format::Mermaid | Format::Json => topology.describe(),
+    }
+}
+
+/// Several topologies in each format, for the HTTP listener, which outlives them.
+pub(super) fn all(topologies: &[Topology]) -> impl Fn(Format) -> String + Send + Sync + use<> {
+    let texts = [Format::Text, Format::Mermaid, Format::Json].map(|format| {
+        let each: Vec<_> = topologies.iter().map(|topology| render(topology, format)).collect();
+        match format {
+            Format::Json => format!("[{}]", each.join(",")),
+            Format::Text | Format::Mermaid => each.join("\n"),
+        }
+    });
+    move |format| texts[format as usize].clone()
+}

@@ -1,0 +1,68 @@
+//! The applications of a process: started together, watched together, stopped together.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::signals::Stop;
+use crate::error::Result;
+use crate::http::{Sources, Token};
+use crate::metrics::Metrics;
+use crate::runtime::{App, AppState, Running, Status, Watch};
+
+/// How often to look whether one of them has ended.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Applications that run.
+#[derive(Default)]
+pub(super) struct Fleet {
+    applications: Vec<(String, Running)>,
+}
+
+impl Fleet {
+    /// Starts one more.
+    pub(super) fn start(&mut self, name: &str, application: App) -> Result<()> {
+        self.applications.push((name.to_owned(), application.start()?));
+        Ok(())
+    }
+
+    /// What each is doing, for as long as anybody asks.
+    pub(super) fn watch(&self) -> impl Fn() -> Vec<(String, Status)> + Clone + Send + Sync + use<> {
+        let watches: Vec<(String, Watch)> =
+            self.applications.iter().map(|(name, running)| (name.clone(), running.watch())).collect();
+        move || watches.iter().map(|(name, watch)| (name.clone(), watch.status())).collect()
+    }
+
+    /// What the HTTP listener shows of them.
+    pub(super) fn sources(
+        &self,
+        metrics: &Metrics,
+        topologies: impl Fn(crate::http::Format) -> String + Send + Sync + 'static,
+        token: Option<Token>,
+    ) -> Sources {
+        Sources { metrics: metrics.clone(), status: Arc::new(self.watch()), topologies: Arc::new(topologies), token }
+    }
+
+    /// True once one of them has ended, or all in a bounded run.
+    pub(super) fn ended(&self) -> bool {
+        let failed = |running: &Running| running.watch().status().state == AppState::Failed;
+        self.applications.iter().all(|(_, running)| running.is_finished())
+            || self.applications.iter().any(|(_, running)| failed(running))
+    }
+
+    /// Waits until all have ended, one has failed, or a stop is asked for; then stops all and gives the first error.
+    pub(super) fn wait(self, stop: &Stop) -> Result<()> {
+        while !self.ended() && !stop.asked() {
+            stop.wait(LOOK);
+        }
+        self.stop()
+    }
+
+    /// Stops all in good order and gives the first error.
+    pub(super) fn stop(self) -> Result<()> {
+        for (_, running) in &self.applications {
+            running.stop();
+        }
+        let joined: Vec<_> = self.applications.into_iter().map(|(_, running)| running.join()).collect();
+        joined.into_iter().collect()
+    }
+}

@@ -1,0 +1,102 @@
+//! `generate`: writes made-up records to Kafka.
+
+use std::io::{IsTerminal, stderr};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::args::{FaultArguments, GenerateArguments};
+use super::catalog::Catalog;
+use super::connect;
+use super::failure::Failure;
+use super::signals::{self, Stop};
+use crate::broker::{Broker, NewTopic};
+use crate::error::Result;
+use crate::generate::{Faults, Options, Pace, Watch, drive};
+use crate::time::{Clock, SystemClock};
+
+pub(super) fn generate(catalog: &Catalog, arguments: &GenerateArguments) -> Result<(), Failure> {
+    let entry = catalog.generator(&arguments.generator)?;
+    let clock = SystemClock::new();
+    let mut generator = (entry.make)(options(arguments, &clock))?;
+    let properties = arguments.properties.iter().cloned().collect();
+    let broker = connect::kafka(&arguments.bootstrap_servers, &properties)?;
+    create_topics(&*broker, generator.topics(), arguments)?;
+    let stop = signals::listen(|| {})?;
+    let progress = Progress::new(stop, arguments.count);
+    let pace = Pace { rate: (!arguments.unpaced).then_some(arguments.rate), count: arguments.count };
+    let written = drive(&mut *generator, &mut *broker.writer()?, &clock, pace, &progress)?;
+    progress.bar.finish_and_clear();
+    tracing::info!("wrote {written} records and what came along with them");
+    Ok(())
+}
+
+fn options(arguments: &GenerateArguments, clock: &dyn Clock) -> Options {
+    let FaultArguments { skew, late_rate, late_by, duplicate_rate, null_key_rate, broken_rate } = arguments.faults;
+    let faults = Faults {
+        skew,
+        late: late_rate,
+        late_by_millis: u64::try_from(late_by.as_millis()).unwrap_or(u64::MAX),
+        duplicate: duplicate_rate,
+        null_key: null_key_rate,
+        broken: broken_rate,
+    };
+    Options {
+        seed: arguments.seed,
+        start: arguments.start.unwrap_or_else(|| clock.wall()),
+        rate: arguments.rate,
+        faults,
+    }
+}
+
+/// Creates the topics that do not exist. With event times of the past they get no retention: the broker would throw
+/// the records away by their timestamps.
+fn create_topics(broker: &dyn Broker, topics: &[&str], arguments: &GenerateArguments) -> Result<()> {
+    let past = arguments.start.is_some();
+    let settings = past.then(|| ("retention.ms".to_owned(), "-1".to_owned())).into_iter().collect();
+    let new = |name: &&str| NewTopic {
+        name: (*name).to_owned(),
+        partitions: arguments.partitions,
+        settings: Clone::clone(&settings),
+    };
+    broker.create_topics(&topics.iter().map(new).collect::<Vec<_>>())
+}
+
+/// The bar on the terminal, where there is one.
+struct Progress {
+    stop: Stop,
+    bar: ProgressBar,
+}
+
+impl Progress {
+    fn new(stop: Stop, count: Option<u64>) -> Self {
+        let template = match count {
+            Some(_) => "{wide_bar} {pos}/{len} records, {per_sec}",
+            None => "{spinner} {pos} records, {per_sec}",
+        };
+        let bar = match (stderr().is_terminal(), count) {
+            (false, _) => ProgressBar::hidden(),
+            (true, Some(count)) => ProgressBar::new(count),
+            (true, None) => ProgressBar::new_spinner(),
+        };
+        // The templates are constants; one that does not parse leaves the usual bar.
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style);
+        }
+        Self { stop, bar }
+    }
+}
+
+impl Watch for Progress {
+    fn stopped(&self) -> bool {
+        self.stop.asked()
+    }
+
+    fn written(&self, count: u64) {
+        self.bar.set_position(count);
+    }
+
+    fn wait(&self, duration: Duration) {
+        self.stop.wait(duration);
+    }
+}

@@ -1,0 +1,85 @@
+//! `local`: runs a topology over files, in a broker inside the process.
+
+mod input;
+mod json;
+mod output;
+
+use std::sync::Arc;
+
+use super::args::LocalArguments;
+use super::catalog::{Catalog, TopologyEntry, unknown};
+use super::failure::Failure;
+use super::fleet::Fleet;
+use super::{connect, signals};
+use crate::broker::{Broker, NewTopic};
+use crate::error::{Error, ErrorKind, Result};
+use crate::runtime::{App, Config};
+use crate::time::{Clock, SystemClock};
+use crate::operators::Emission;
+use crate::topology::Topology;
+
+pub(super) fn local(catalog: &Catalog, arguments: &LocalArguments) -> Result<(), Failure> {
+    let entry = catalog.topology(&arguments.topology)?;
+    check_topics(entry, arguments)?;
+    let topology = (entry.build)()?;
+    let clock = Arc::new(SystemClock::new());
+    let broker = connect::memory(Arc::clone(&clock) as Arc<dyn Clock>);
+    create_topics(&*broker, entry, arguments.partitions)?;
+    for (topic, file) in &arguments.inputs {
+        let format = input::Format { records: arguments.records, partitions: arguments.partitions, now: clock.wall() };
+        input::feed(&mut *broker.writer()?, topic, file, format)?;
+    }
+    let stop = signals::listen(|| {})?;
+    run(topology, &broker, arguments)?.wait(&stop)?;
+    if stop.asked() {
+        return Err(stopped().into());
+    }
+    print(&*broker, entry, arguments)
+}
+
+/// Every topic that is named must be one of the topology's.
+fn check_topics(entry: &TopologyEntry, arguments: &LocalArguments) -> Result<(), Failure> {
+    let inputs = arguments.inputs.iter().map(|(topic, _)| ("input topic", topic, entry.inputs));
+    let outputs = arguments.outputs.iter().map(|topic| ("output topic", topic, entry.outputs));
+    for (what, topic, known) in inputs.chain(outputs) {
+        if !known.contains(&topic.as_str()) {
+            return Err(unknown(&format!("{what} of {}", entry.name), topic, known.iter().copied()));
+        }
+    }
+    Ok(())
+}
+
+fn create_topics(broker: &dyn Broker, entry: &TopologyEntry, partitions: u32) -> Result<()> {
+    let names = entry.inputs.iter().chain(entry.outputs);
+    let new = |name: &&str| NewTopic { name: (*name).to_owned(), partitions, settings: [].into() };
+    broker.create_topics(&names.map(new).collect::<Vec<_>>())
+}
+
+fn run(topology: Topology, broker: &Arc<dyn Broker>, arguments: &LocalArguments) -> Result<Fleet> {
+    let mut config = Config::new("local");
+    config.until_end = true;
+    config.emission = if arguments.every_update { Emission::EachUpdate } else { Emission::EachCommit };
+    let mut fleet = Fleet::default();
+    fleet.start(&arguments.topology, App::new(topology, Arc::clone(broker), config))?;
+    Ok(fleet)
+}
+
+/// The results of half the input would look like results.
+fn stopped() -> Error {
+    Error::new(ErrorKind::Config, "stopped before the end of the input; nothing was printed")
+        .remedy("let it run to its end")
+}
+
+fn print(broker: &dyn Broker, entry: &TopologyEntry, arguments: &LocalArguments) -> Result<(), Failure> {
+    let all: Vec<String> = entry.outputs.iter().map(|topic| (*topic).to_owned()).collect();
+    let topics = if arguments.outputs.is_empty() { &all } else { &arguments.outputs };
+    let mut text = String::new();
+    for topic in topics {
+        let records = output::read(broker, topic)?;
+        let records = if arguments.every_update { records } else { output::newest(records) };
+        for record in &records {
+            text.push_str(&record.line(topic)?);
+        }
+    }
+    super::failure::print(&text)
+}

@@ -1,0 +1,104 @@
+//! `run`: runs topologies on Kafka until they are stopped.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::args::RunArguments;
+use super::catalog::Catalog;
+use super::failure::Failure;
+use super::fleet::Fleet;
+use super::settings::Layer;
+use super::{connect, describe, signals};
+use crate::broker::Broker;
+use crate::http::{HttpServer, Token};
+use crate::metrics::Metrics;
+use crate::runtime::{App, Config};
+use crate::state::StateOptions;
+use crate::topology::Topology;
+
+pub(super) fn run(catalog: &Catalog, arguments: &RunArguments) -> Result<(), Failure> {
+    let topologies = build(catalog, &arguments.topologies)?;
+    let settings = settings(arguments)?;
+    let token = token(&settings)?;
+    let Some(bootstrap_servers) = &settings.bootstrap_servers else {
+        return Err(Failure::Usage(
+            "no Kafka is named; give --bootstrap-servers HOST:PORT, or try `millstream local`".into(),
+        ));
+    };
+    let broker = connect::kafka(bootstrap_servers, settings.property.as_map())?;
+    let stop = signals::listen(|| {})?;
+    tracing::info!(?settings, "starting");
+    let descriptions = describe::all(&topologies);
+    let metrics = Metrics::new();
+    let fleet = start(topologies, &broker, &settings, &metrics)?;
+    let http = match settings.http {
+        Some(addr) => Some(HttpServer::start(addr, fleet.sources(&metrics, descriptions, token))?),
+        None => None,
+    };
+    if let Some(http) = &http {
+        tracing::info!("listening at http://{}", http.addr());
+    }
+    fleet.wait(&stop)?;
+    tracing::info!("stopped in good order");
+    Ok(())
+}
+
+/// Builds the topologies, all before one starts: a mistake is told before anything has happened.
+fn build(catalog: &Catalog, names: &[String]) -> Result<Vec<Topology>, Failure> {
+    let mut seen = BTreeSet::new();
+    if let Some(twice) = names.iter().find(|name| !seen.insert(*name)) {
+        return Err(Failure::Usage(format!("{twice} is named twice; for more threads give --threads")));
+    }
+    let entries = names.iter().map(|name| catalog.topology(name)).collect::<Result<Vec<_>, _>>()?;
+    entries.into_iter().map(|entry| (entry.build)().map_err(Failure::from)).collect()
+}
+
+fn settings(arguments: &RunArguments) -> Result<Layer, Failure> {
+    // A variable that is not text cannot be one of ours.
+    let variables =
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let environment = Layer::environment(variables)?;
+    let file = arguments.config.as_deref().map(Layer::file).transpose()?.unwrap_or_default();
+    Ok(arguments.layer().over(file).over(environment))
+}
+
+/// The token in the file that is named, or else in the environment.
+fn token(settings: &Layer) -> Result<Option<Token>, Failure> {
+    let token = match (&settings.http_token_file, std::env::var("MILLSTREAM_HTTP_TOKEN")) {
+        (Some(path), _) => Some(Token::read(path)?),
+        (None, Ok(secret)) => Some(Token::new(&secret)?),
+        (None, Err(_)) => None,
+    };
+    Ok(token)
+}
+
+fn start(
+    topologies: Vec<Topology>,
+    broker: &Arc<dyn Broker>,
+    settings: &Layer,
+    metrics: &Metrics,
+) -> Result<Fleet, Failure> {
+    let mut fleet = Fleet::default();
+    for topology in topologies {
+        let name = topology.name().to_owned();
+        let application = App::new(topology, Arc::clone(broker), config(settings)).metrics(metrics);
+        fleet.start(&name, application)?;
+        tracing::info!(topology = name, "started");
+    }
+    Ok(fleet)
+}
+
+fn config(settings: &Layer) -> Config {
+    let mut config = Config::new(settings.application_id.as_deref().unwrap_or("millstream"));
+    config.instance.clone_from(&settings.instance);
+    config.threads = settings.threads.unwrap_or(config.threads);
+    config.guarantee = settings.guarantee.map_or(config.guarantee, Into::into);
+    config.commit_interval = settings.commit_interval.unwrap_or(config.commit_interval);
+    config.until_end = settings.until_end.unwrap_or(config.until_end);
+    config.topics.clone_from(&settings.topic);
+    config.state = match &settings.state_dir {
+        Some(directory) => StateOptions::Directory(directory.clone()),
+        None => StateOptions::Memory,
+    };
+    config
+}

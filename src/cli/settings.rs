@@ -1,0 +1,176 @@
+//! The settings of `run`, in layers: a flag beats the file, the file beats the environment.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::ValueEnum;
+use serde::{Deserialize, Deserializer, de};
+
+use super::parse;
+use crate::broker::Guarantee;
+use crate::error::{Error, ErrorKind, Result};
+
+/// Some of the settings. Each may be absent; the layer below then has its say.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct Layer {
+    pub(super) bootstrap_servers: Option<String>,
+    pub(super) application_id: Option<String>,
+    pub(super) instance: Option<String>,
+    pub(super) threads: Option<usize>,
+    pub(super) state_dir: Option<PathBuf>,
+    pub(super) guarantee: Option<GuaranteeName>,
+    #[serde(deserialize_with = "duration")]
+    pub(super) commit_interval: Option<Duration>,
+    pub(super) until_end: Option<bool>,
+    pub(super) http: Option<SocketAddr>,
+    pub(super) http_token_file: Option<PathBuf>,
+    pub(super) topic: BTreeMap<String, String>,
+    pub(super) property: Properties,
+}
+
+/// The guarantee as it is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum GuaranteeName {
+    /// Outputs, state and offsets move together
+    ExactlyOnce,
+    /// After a crash, records since the last commit are processed again
+    AtLeastOnce,
+}
+
+impl From<GuaranteeName> for Guarantee {
+    fn from(name: GuaranteeName) -> Self {
+        match name {
+            GuaranteeName::ExactlyOnce => Self::ExactlyOnce,
+            GuaranteeName::AtLeastOnce => Self::AtLeastOnce,
+        }
+    }
+}
+
+/// Properties of librdkafka. Among them are passwords, so only their names are ever shown.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub(super) struct Properties(BTreeMap<String, String>);
+
+impl Properties {
+    #[cfg(test)]
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+
+    pub(super) fn as_map(&self) -> &BTreeMap<String, String> {
+        &self.0
+    }
+}
+
+impl FromIterator<(String, String)> for Properties {
+    fn from_iter<I: IntoIterator<Item = (String, String)>>(pairs: I) -> Self {
+        Self(pairs.into_iter().collect())
+    }
+}
+
+impl fmt::Debug for Properties {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+impl<'de> Deserialize<'de> for Properties {
+    /// A value may be a text, a number or true and false: librdkafka takes them all as text.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let values: BTreeMap<String, toml::Value> = Deserialize::deserialize(deserializer)?;
+        let text = |(name, value)| match value {
+            toml::Value::String(text) => Ok((name, text)),
+            toml::Value::Integer(_) | toml::Value::Float(_) | toml::Value::Boolean(_) => Ok((name, value.to_string())),
+            _ => Err(de::Error::custom(format!("the property {name} must be a text, a number, true or false"))),
+        };
+        values.into_iter().map(text).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    parse::duration(&text).map(Some).map_err(de::Error::custom)
+}
+
+impl Layer {
+    /// This layer over `lower`: what is absent here is taken from there. Topics and properties are merged by name.
+    pub(super) fn over(self, mut lower: Self) -> Self {
+        lower.topic.extend(self.topic);
+        lower.property.0.extend(self.property.0);
+        Self {
+            bootstrap_servers: self.bootstrap_servers.or(lower.bootstrap_servers),
+            application_id: self.application_id.or(lower.application_id),
+            instance: self.instance.or(lower.instance),
+            threads: self.threads.or(lower.threads),
+            state_dir: self.state_dir.or(lower.state_dir),
+            guarantee: self.guarantee.or(lower.guarantee),
+            commit_interval: self.commit_interval.or(lower.commit_interval),
+            until_end: self.until_end.or(lower.until_end),
+            http: self.http.or(lower.http),
+            http_token_file: self.http_token_file.or(lower.http_token_file),
+            topic: lower.topic,
+            property: lower.property,
+        }
+    }
+
+    /// The settings in a TOML file.
+    ///
+    /// # Errors
+    /// When it cannot be read, with the line where that is known.
+    pub(super) fn file(path: &Path) -> Result<Self> {
+        let cannot = || Error::new(ErrorKind::Config, format!("cannot read the settings in {}", path.display()));
+        let text = std::fs::read_to_string(path).map_err(|error| cannot().caused_by(error).remedy("check --config"))?;
+        // Only the message and the line: the text around it, which the error would show, may hold a password.
+        toml::from_str(&text).map_err(|error| {
+            let line = error.span().map_or(1, |span| 1 + text[..span.start].matches('\n').count());
+            Error::new(ErrorKind::Config, format!("{}:{line}: {}", path.display(), error.message()))
+                .remedy("the keys are those of `millstream run --help`, without the dashes before them")
+        })
+    }
+
+    /// The settings among these variables: `MILLSTREAM_` and the flag's name, and `MILLSTREAM_PROPERTY_SASL_PASSWORD` for the
+    /// property `sasl.password`.
+    ///
+    /// # Errors
+    /// When a value cannot be read; it is not shown, for it may be a secret.
+    pub(super) fn environment(variables: impl Iterator<Item = (String, String)>) -> Result<Self> {
+        let mut layer = Self::default();
+        for (variable, value) in variables {
+            let Some(name) = variable.strip_prefix("MILLSTREAM_") else { continue };
+            layer.set(name, value).map_err(|message| {
+                Error::new(ErrorKind::Config, format!("the environment variable {variable} cannot be read: {message}"))
+            })?;
+        }
+        Ok(layer)
+    }
+
+    fn set(&mut self, name: &str, value: String) -> Result<(), String> {
+        match name {
+            "BOOTSTRAP_SERVERS" => self.bootstrap_servers = Some(value),
+            "APPLICATION_ID" => self.application_id = Some(value),
+            "INSTANCE" => self.instance = Some(value),
+            "THREADS" => self.threads = Some(value.parse().map_err(|_| "expected a number")?),
+            "STATE_DIR" => self.state_dir = Some(value.into()),
+            "GUARANTEE" => self.guarantee = Some(GuaranteeName::from_str(&value, true)?),
+            "COMMIT_INTERVAL" => self.commit_interval = Some(parse::duration(&value)?),
+            "UNTIL_END" => self.until_end = Some(value.parse().map_err(|_| "expected true or false")?),
+            "HTTP" => self.http = Some(value.parse().map_err(|_| "expected an address such as 127.0.0.1:8080")?),
+            "HTTP_TOKEN_FILE" => self.http_token_file = Some(value.into()),
+            // What is not ours to read here is the token, or somebody else's.
+            _ => {
+                if let Some(property) = name.strip_prefix("PROPERTY_") {
+                    self.property.0.insert(property.to_lowercase().replace('_', "."), value);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+#[path = "settings_tests.rs"]
+mod tests;
