@@ -36,9 +36,13 @@ mod grouped;
 mod route;
 mod stateless;
 mod stream;
+#[cfg(test)]
+mod stream_tests;
 mod table;
 #[cfg(test)]
-mod testing;
+mod table_tests;
+#[cfg(test)]
+pub(crate) mod testing;
 mod topic;
 mod values;
 

@@ -3,7 +3,6 @@
 use std::cell::RefCell;
 use std::panic::Location;
 use std::rc::Rc;
-use std::sync::Arc;
 
 use super::stream::Stream;
 use super::topic::IntoTopic;

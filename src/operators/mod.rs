@@ -18,6 +18,8 @@ pub mod repartition;
 pub mod require_key;
 pub mod sink;
 pub mod source;
+#[cfg(test)]
+mod source_tests;
 pub mod stores;
 pub mod to_stream;
 pub mod topic_source;

@@ -1,1 +1,232 @@
-//! The plan for people.
+//! The plan for people and their tools: as text in the format of Kafka Streams' `TopologyDescription`, which tools exist
+//! for, as a mermaid flow chart, and as data for JSON.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use super::Topology;
+use super::graph::{Node, NodeId, NodeKind};
+
+/// A topology as data; serializes to JSON.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Description {
+    /// The topology's name.
+    pub name: String,
+    /// Its fingerprint, in hexadecimal.
+    pub fingerprint: String,
+    /// Its sub-topologies.
+    pub sub_topologies: Vec<SubDescription>,
+}
+
+/// A sub-topology.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SubDescription {
+    /// Its name.
+    pub name: String,
+    /// Its nodes, in order of declaration.
+    pub nodes: Vec<NodeDescription>,
+}
+
+/// A node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct NodeDescription {
+    /// Its name.
+    pub name: String,
+    /// Whether it reads, processes or writes.
+    pub role: Role,
+    /// The operator.
+    pub operator: &'static str,
+    /// The topic that it reads or writes; a repartition topic without the application's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub topic: Option<String>,
+    /// Its store.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub store: Option<String>,
+    /// The type of the keys that come out, without paths.
+    pub key: String,
+    /// The type of the values that come out, without paths.
+    pub value: String,
+    /// The line that declared it.
+    pub declared_at: String,
+    /// Where its records come from.
+    pub from: Vec<String>,
+    /// Where they go.
+    pub to: Vec<String>,
+}
+
+/// What a node does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Reads a topic.
+    Source,
+    /// Processes records.
+    Processor,
+    /// Writes a topic.
+    Sink,
+}
+
+impl Topology {
+    /// The topology as data.
+    #[must_use]
+    pub fn description(&self) -> Description {
+        let subs = self.plan.subs.iter().map(|sub| SubDescription {
+            name: sub.name.to_string(),
+            nodes: sub.nodes.iter().map(|id| self.describe_node(*id)).collect(),
+        });
+        Description {
+            name: self.name.clone(),
+            fingerprint: format!("{:016x}", self.plan.fingerprint),
+            sub_topologies: subs.collect(),
+        }
+    }
+
+    /// The topology as text, in the format of Kafka Streams' `Topology.describe()`.
+    ///
+    /// ```
+    /// # use millstream::{Builder, Topic};
+    /// # const VISITS: Topic<String, String> = Topic::new("visits");
+    /// # const COUNTS: Topic<String, u64> = Topic::new("counts");
+    /// let b = Builder::new("counts");
+    /// b.source(VISITS).stream().group_by_key().count().to(COUNTS);
+    /// let text = b.build().unwrap().describe();
+    /// let lines: Vec<&str> = text.lines().collect();
+    /// assert_eq!(lines[..4], [
+    ///     "Topologies:",
+    ///     "   Sub-topology: 0",
+    ///     "    Source: visits (topics: [visits])",
+    ///     "      --> visits-count",
+    /// ]);
+    /// ```
+    #[must_use]
+    pub fn describe(&self) -> String {
+        let mut text = String::from("Topologies:\n ");
+        for (place, sub) in self.description().sub_topologies.iter().enumerate() {
+            let _ = writeln!(text, "  Sub-topology: {place}");
+            for node in &sub.nodes {
+                let NodeDescription { name, role, .. } = node;
+                let topic = node.topic.as_deref().unwrap_or("chosen by record");
+                let _ = match role {
+                    Role::Source => writeln!(text, "    Source: {name} (topics: [{topic}])"),
+                    Role::Processor => {
+                        writeln!(
+                            text,
+                            "    Processor: {name} (stores: [{}])",
+                            node.store.as_deref().unwrap_or_default()
+                        )
+                    }
+                    Role::Sink => writeln!(text, "    Sink: {name} (topic: {topic})"),
+                };
+                if *role != Role::Sink {
+                    let _ = writeln!(text, "      --> {}", list(&node.to));
+                }
+                if *role != Role::Source {
+                    let _ = writeln!(text, "      <-- {}", list(&node.from));
+                }
+            }
+            text.push('\n');
+        }
+        text
+    }
+
+    /// The topology as a mermaid flow chart.
+    #[must_use]
+    pub fn mermaid(&self) -> String {
+        let mut chart = String::from("flowchart TD\n");
+        for (place, sub) in self.plan.subs.iter().enumerate() {
+            let _ = writeln!(chart, "  subgraph s{place}[\"{}\"]", sub.name);
+            for id in &sub.nodes {
+                let (NodeId(number), node) = (*id, self.describe_node(*id));
+                let NodeDescription { name, topic, .. } = &node;
+                let _ = match (node.role, &node.store) {
+                    (Role::Source | Role::Sink, _) => {
+                        writeln!(chart, "    n{number}([\"{}\"])", topic.as_deref().unwrap_or("chosen by record"))
+                    }
+                    (Role::Processor, Some(store)) => writeln!(chart, "    n{number}[(\"{store}\")]"),
+                    (Role::Processor, None) => writeln!(chart, "    n{number}[\"{name}\"]"),
+                };
+            }
+            chart.push_str("  end\n");
+        }
+        for (NodeId(number), node) in self.graph.iter() {
+            for NodeId(parent) in &node.parents {
+                let _ = writeln!(chart, "  n{parent} --> n{number}");
+            }
+            if let NodeKind::RepartitionSource { sink: NodeId(sink) } = node.kind {
+                let _ = writeln!(chart, "  n{sink} -.-> n{number}");
+            }
+        }
+        chart
+    }
+
+    fn describe_node(&self, id: NodeId) -> NodeDescription {
+        let node = self.graph.node(id);
+        let (role, topic) = match &node.kind {
+            NodeKind::Source { topic, .. } => (Role::Source, Some(topic.clone())),
+            NodeKind::RepartitionSource { sink } => (Role::Source, Some(self.repartition_topic(*sink))),
+            NodeKind::Sink { topic } => (Role::Sink, topic.clone()),
+            NodeKind::RepartitionSink { .. } => (Role::Sink, Some(self.repartition_topic(id))),
+            NodeKind::Stateless | NodeKind::Merge | NodeKind::Stateful { .. } => (Role::Processor, None),
+        };
+        let store = matches!(node.kind, NodeKind::Stateful { .. }).then(|| self.plan.names[id.0].to_string());
+        NodeDescription {
+            name: self.node_name(id, node),
+            role,
+            operator: node.label,
+            topic,
+            store,
+            key: short(node.key_type),
+            value: short(node.value_type),
+            declared_at: self.declared_at(id),
+            from: node.parents.iter().map(|id| self.node_name(*id, self.graph.node(*id))).collect(),
+            to: self.graph.children(id).into_iter().map(|id| self.node_name(id, self.graph.node(id))).collect(),
+        }
+    }
+
+    /// A repartition topic may have the name of the store behind it, so its halves say which they are.
+    fn node_name(&self, id: NodeId, node: &Node) -> String {
+        match node.kind {
+            NodeKind::RepartitionSink { .. } => format!("{}-sink", self.plan.names[id.0]),
+            _ => self.plan.names[id.0].to_string(),
+        }
+    }
+
+    fn repartition_topic(&self, sink: NodeId) -> String {
+        format!("{}-repartition", self.plan.names[sink.0])
+    }
+}
+
+fn list(names: &[String]) -> String {
+    if names.is_empty() { "none".into() } else { names.join(", ") }
+}
+
+/// A type's name without the paths in it.
+fn short(name: &str) -> String {
+    let mut out = String::new();
+    let mut word = String::new();
+    for c in name.chars() {
+        match c {
+            ':' => word.clear(),
+            c if c.is_alphanumeric() || c == '_' => word.push(c),
+            c => {
+                out.push_str(&std::mem::take(&mut word));
+                out.push(c);
+            }
+        }
+    }
+    out + &word
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn types_are_shown_without_their_paths() {
+        assert_eq!(
+            short("core::option::Option<(alloc::string::String, my_app::v2::Total)>"),
+            "Option<(String, Total)>"
+        );
+    }
+}

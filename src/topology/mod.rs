@@ -114,8 +114,4 @@ impl Topology {
         let at = self.graph.node(node).location;
         format!("{}:{}", at.file(), at.line())
     }
-
-    pub(crate) fn graph(&self) -> &Graph {
-        &self.graph
-    }
 }

@@ -34,7 +34,7 @@ pub fn topic_name_mistake(name: &str) -> Option<String> {
 
 /// The names of all nodes, in order of declaration.
 pub(super) fn assign(graph: &Graph, mistakes: &mut Vec<Mistake>) -> Vec<Arc<str>> {
-    let mut naming = Naming { graph, names: Vec::new(), anchors: Vec::new() };
+    let mut naming = Naming::default();
     for (_, node) in graph.iter() {
         naming.add(node);
     }
@@ -44,14 +44,14 @@ pub(super) fn assign(graph: &Graph, mistakes: &mut Vec<Mistake>) -> Vec<Arc<str>
     names.into_iter().map(Into::into).collect()
 }
 
-struct Naming<'a> {
-    graph: &'a Graph,
+#[derive(Default)]
+struct Naming {
     names: Vec<String>,
     /// What the names below a node start with.
     anchors: Vec<String>,
 }
 
-impl Naming<'_> {
+impl Naming {
     fn add(&mut self, node: &Node) {
         let above = self.above(node);
         let (name, anchor) = match (&node.kind, &node.named) {
