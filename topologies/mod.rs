@@ -11,13 +11,22 @@ use sales::SalesGenerator;
 #[must_use]
 pub fn catalog() -> Catalog {
     Catalog {
-        topologies: vec![TopologyEntry {
-            name: running_totals::NAME,
-            about: "What each product has sold so far",
-            build: running_totals::topology,
-            inputs: &[sales::PURCHASES_TOPIC],
-            outputs: &[running_totals::TOTALS_TOPIC],
-        }],
+        topologies: vec![
+            TopologyEntry {
+                name: running_totals::NAME,
+                about: "What each product has sold so far",
+                build: running_totals::topology,
+                inputs: &[sales::PURCHASES_TOPIC],
+                outputs: &[running_totals::TOTALS_TOPIC],
+            },
+            TopologyEntry {
+                name: running_totals::UNCOMBINED_NAME,
+                about: "The same without combining before the shuffle, to see what that saves",
+                build: running_totals::uncombined,
+                inputs: &[sales::PURCHASES_TOPIC],
+                outputs: &[running_totals::TOTALS_TOPIC],
+            },
+        ],
         generators: vec![GeneratorEntry {
             name: "sales",
             about: "A smoothie shop: products, purchases and stock",

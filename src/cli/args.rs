@@ -10,6 +10,7 @@ use super::failure::Failure;
 use super::parse;
 use super::settings::{GuaranteeName, Layer};
 use crate::http::Format;
+use crate::operators::source::BadInput;
 use crate::time::Timestamp;
 
 /// Keyed stream processors over Kafka topics, exactly once.
@@ -128,6 +129,12 @@ pub(super) struct RunArguments {
     /// Stop where the topics end at the start
     #[arg(long)]
     pub(super) until_end: bool,
+    /// What happens to a record that cannot be used: fail, skip, or dead-letter=TOPIC [default: fail]
+    #[arg(long, value_name = "POLICY", value_parser = parse::bad_input)]
+    pub(super) bad_input: Option<BadInput>,
+    /// Leave the group at once when stopped, so that others take over; else they wait for this process to be back
+    #[arg(long)]
+    pub(super) leave_on_stop: bool,
     /// Listen for HTTP here; off where it is not given
     #[arg(long, value_name = "ADDR")]
     pub(super) http: Option<SocketAddr>,
@@ -157,6 +164,8 @@ impl RunArguments {
             guarantee: self.guarantee,
             commit_interval: self.commit_interval,
             until_end: self.until_end.then_some(true),
+            bad_input: self.bad_input.clone(),
+            leave_on_stop: self.leave_on_stop.then_some(true),
             http: self.http,
             http_token_file: self.http_token_file.clone(),
             topic: self.topics.iter().cloned().collect(),
@@ -181,6 +190,9 @@ pub(super) struct LocalArguments {
     /// Print every record, not only the newest of each key
     #[arg(long)]
     pub(super) every_update: bool,
+    /// What happens to a record that cannot be used: fail, skip, or dead-letter=TOPIC [default: fail]
+    #[arg(long, value_name = "POLICY", value_parser = parse::bad_input)]
+    pub(super) bad_input: Option<BadInput>,
     /// Partitions of each topic
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub(super) partitions: u32,

@@ -2,6 +2,7 @@
 
 use super::failure::Failure;
 use crate::error::Result;
+use crate::operators::source::BadInput;
 use crate::generate::{Generator, Options};
 use crate::topology::Topology;
 
@@ -23,8 +24,8 @@ pub struct TopologyEntry {
     pub name: &'static str,
     /// What it does, in one line.
     pub about: &'static str,
-    /// Declares it.
-    pub build: fn() -> Result<Topology>,
+    /// Declares it, with what is to happen to input that cannot be used.
+    pub build: fn(BadInput) -> Result<Topology>,
     /// The topics it reads.
     pub inputs: &'static [&'static str],
     /// The topics it writes.

@@ -4,17 +4,21 @@ use super::args::DescribeArguments;
 use super::catalog::Catalog;
 use super::failure::{Failure, print};
 use crate::http::Format;
+use crate::operators::source::BadInput;
 use crate::topology::Topology;
 
 pub(super) fn describe(catalog: &Catalog, arguments: &DescribeArguments) -> Result<(), Failure> {
-    let topology = (catalog.topology(&arguments.topology)?.build)()?;
+    let topology = (catalog.topology(&arguments.topology)?.build)(BadInput::Fail)?;
     print(&render(&topology, arguments.format))
 }
 
 /// A topology in a format.
 pub(super) fn render(topology: &Topology, format: Format) -> String {
     match format {
-        Format::Text | Format::Mermaid | Format::Json => topology.describe(),
+        Format::Text => topology.describe(),
+        Format::Mermaid => topology.mermaid(),
+        // Plain data of our own: it always has a text.
+        Format::Json => serde_json::to_string_pretty(&topology.description()).unwrap_or_default(),
     }
 }
 

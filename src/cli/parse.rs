@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::operators::source::BadInput;
 use crate::time::Timestamp;
 
 /// `NAME=VALUE`.
@@ -49,6 +50,16 @@ pub(super) fn time(text: &str) -> Result<Timestamp, String> {
     let time = text.parse::<jiff::Timestamp>().or_else(|_| local());
     time.map(|time| Timestamp::from_millis(time.as_millisecond()))
         .map_err(|error| format!("{error}; write it as 2022-08-31T08:00:00Z"))
+}
+
+/// What is to happen to input that cannot be used: `fail`, `skip` or `dead-letter=TOPIC`.
+pub(super) fn bad_input(text: &str) -> Result<BadInput, String> {
+    match text.split_once('=') {
+        Some(("dead-letter", topic)) if !topic.is_empty() => Ok(BadInput::dead_letter(topic)),
+        None if text == "fail" => Ok(BadInput::Fail),
+        None if text == "skip" => Ok(BadInput::Skip),
+        _ => Err("expected fail, skip or dead-letter=TOPIC".into()),
+    }
 }
 
 #[cfg(test)]

@@ -12,13 +12,15 @@ use super::{connect, describe, signals};
 use crate::broker::Broker;
 use crate::http::{HttpServer, Token};
 use crate::metrics::Metrics;
+use crate::operators::source::BadInput;
 use crate::runtime::{App, Config};
 use crate::state::StateOptions;
 use crate::topology::Topology;
 
 pub(super) fn run(catalog: &Catalog, arguments: &RunArguments) -> Result<(), Failure> {
-    let topologies = build(catalog, &arguments.topologies)?;
     let settings = settings(arguments)?;
+    let bad_input = settings.bad_input.clone().unwrap_or_default();
+    let topologies = build(catalog, &arguments.topologies, &bad_input)?;
     let token = token(&settings)?;
     let Some(bootstrap_servers) = &settings.bootstrap_servers else {
         return Err(Failure::Usage(
@@ -44,13 +46,13 @@ pub(super) fn run(catalog: &Catalog, arguments: &RunArguments) -> Result<(), Fai
 }
 
 /// Builds the topologies, all before one starts: a mistake is told before anything has happened.
-fn build(catalog: &Catalog, names: &[String]) -> Result<Vec<Topology>, Failure> {
+fn build(catalog: &Catalog, names: &[String], bad_input: &BadInput) -> Result<Vec<Topology>, Failure> {
     let mut seen = BTreeSet::new();
     if let Some(twice) = names.iter().find(|name| !seen.insert(*name)) {
         return Err(Failure::Usage(format!("{twice} is named twice; for more threads give --threads")));
     }
     let entries = names.iter().map(|name| catalog.topology(name)).collect::<Result<Vec<_>, _>>()?;
-    entries.into_iter().map(|entry| (entry.build)().map_err(Failure::from)).collect()
+    entries.into_iter().map(|entry| (entry.build)(bad_input.clone()).map_err(Failure::from)).collect()
 }
 
 fn settings(arguments: &RunArguments) -> Result<Layer, Failure> {
@@ -95,6 +97,7 @@ fn config(settings: &Layer) -> Config {
     config.guarantee = settings.guarantee.map_or(config.guarantee, Into::into);
     config.commit_interval = settings.commit_interval.unwrap_or(config.commit_interval);
     config.until_end = settings.until_end.unwrap_or(config.until_end);
+    config.leave_on_stop = settings.leave_on_stop.unwrap_or(config.leave_on_stop);
     config.topics.clone_from(&settings.topic);
     config.state = match &settings.state_dir {
         Some(directory) => StateOptions::Directory(directory.clone()),

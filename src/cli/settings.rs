@@ -12,6 +12,7 @@ use serde::{Deserialize, Deserializer, de};
 use super::parse;
 use crate::broker::Guarantee;
 use crate::error::{Error, ErrorKind, Result};
+use crate::operators::source::BadInput;
 
 /// Some of the settings. Each may be absent; the layer below then has its say.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -26,6 +27,9 @@ pub(super) struct Layer {
     #[serde(deserialize_with = "duration")]
     pub(super) commit_interval: Option<Duration>,
     pub(super) until_end: Option<bool>,
+    #[serde(deserialize_with = "bad_input")]
+    pub(super) bad_input: Option<BadInput>,
+    pub(super) leave_on_stop: Option<bool>,
     pub(super) http: Option<SocketAddr>,
     pub(super) http_token_file: Option<PathBuf>,
     pub(super) topic: BTreeMap<String, String>,
@@ -96,6 +100,11 @@ fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duratio
     parse::duration(&text).map(Some).map_err(de::Error::custom)
 }
 
+fn bad_input<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<BadInput>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    parse::bad_input(&text).map(Some).map_err(de::Error::custom)
+}
+
 impl Layer {
     /// This layer over `lower`: what is absent here is taken from there. Topics and properties are merged by name.
     pub(super) fn over(self, mut lower: Self) -> Self {
@@ -110,6 +119,8 @@ impl Layer {
             guarantee: self.guarantee.or(lower.guarantee),
             commit_interval: self.commit_interval.or(lower.commit_interval),
             until_end: self.until_end.or(lower.until_end),
+            bad_input: self.bad_input.or(lower.bad_input),
+            leave_on_stop: self.leave_on_stop.or(lower.leave_on_stop),
             http: self.http.or(lower.http),
             http_token_file: self.http_token_file.or(lower.http_token_file),
             topic: lower.topic,
@@ -158,6 +169,8 @@ impl Layer {
             "GUARANTEE" => self.guarantee = Some(GuaranteeName::from_str(&value, true)?),
             "COMMIT_INTERVAL" => self.commit_interval = Some(parse::duration(&value)?),
             "UNTIL_END" => self.until_end = Some(value.parse().map_err(|_| "expected true or false")?),
+            "BAD_INPUT" => self.bad_input = Some(parse::bad_input(&value)?),
+            "LEAVE_ON_STOP" => self.leave_on_stop = Some(value.parse().map_err(|_| "expected true or false")?),
             "HTTP" => self.http = Some(value.parse().map_err(|_| "expected an address such as 127.0.0.1:8080")?),
             "HTTP_TOKEN_FILE" => self.http_token_file = Some(value.into()),
             // What is not ours to read here is the token, or somebody else's.

@@ -21,6 +21,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::generate::{Faults, Generator, Options, Pace, Watch, drive};
 use crate::http::{HttpServer, Sources};
 use crate::metrics::Metrics;
+use crate::operators::source::BadInput;
 use crate::runtime::{App, Config};
 use crate::time::{Clock, SystemClock};
 use board::Board;
@@ -29,6 +30,8 @@ use view::Snapshot;
 const RATE: f64 = 50.0;
 const SEED: u64 = 1;
 const PARTITIONS: u32 = 4;
+/// Where the demo sends records that it cannot use.
+const DEAD_LETTERS: &str = "demo.dead-letters";
 const THREADS: usize = 2;
 const HTTP: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
 
@@ -60,10 +63,10 @@ fn open(catalog: &Catalog, arguments: &DemoArguments, stop: Stop) -> Result<(Mar
     let generator = (catalog.generator(catalog.demo.generator)?.make)(options)?;
     let entry = catalog.topology(catalog.demo.topology)?;
     let broker = connect::memory(Arc::clone(&clock));
-    let topics = generator.topics().iter().chain(entry.inputs).chain(entry.outputs);
-    let new = |name: &&str| NewTopic { name: (*name).to_owned(), partitions: PARTITIONS, settings: [].into() };
+    let topology = (entry.build)(BadInput::dead_letter(DEAD_LETTERS))?;
+    let topics = generator.topics().iter().copied().chain(topology.sources()).chain(topology.sinks());
+    let new = |name: &str| NewTopic { name: name.to_owned(), partitions: PARTITIONS, settings: [].into() };
     broker.create_topics(&topics.map(new).collect::<Vec<_>>())?;
-    let topology = (entry.build)()?;
     let descriptions = describe::all(std::slice::from_ref(&topology));
     let metrics = Metrics::new();
     let mut config = Config::new("demo");

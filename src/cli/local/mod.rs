@@ -7,7 +7,7 @@ mod output;
 use std::sync::Arc;
 
 use super::args::LocalArguments;
-use super::catalog::{Catalog, TopologyEntry, unknown};
+use super::catalog::{Catalog, unknown};
 use super::failure::Failure;
 use super::fleet::Fleet;
 use super::{connect, signals};
@@ -20,11 +20,12 @@ use crate::topology::Topology;
 
 pub(super) fn local(catalog: &Catalog, arguments: &LocalArguments) -> Result<(), Failure> {
     let entry = catalog.topology(&arguments.topology)?;
-    check_topics(entry, arguments)?;
-    let topology = (entry.build)()?;
+    let topology = (entry.build)(arguments.bad_input.clone().unwrap_or_default())?;
+    check_topics(&topology, arguments)?;
+    let outputs: Vec<String> = topology.sinks().into_iter().map(str::to_owned).collect();
     let clock = Arc::new(SystemClock::new());
     let broker = connect::memory(Arc::clone(&clock) as Arc<dyn Clock>);
-    create_topics(&*broker, entry, arguments.partitions)?;
+    create_topics(&*broker, &topology, arguments.partitions)?;
     for (topic, file) in &arguments.inputs {
         let format = input::Format { records: arguments.records, partitions: arguments.partitions, now: clock.wall() };
         input::feed(&mut *broker.writer()?, topic, file, format)?;
@@ -34,24 +35,25 @@ pub(super) fn local(catalog: &Catalog, arguments: &LocalArguments) -> Result<(),
     if stop.asked() {
         return Err(stopped().into());
     }
-    print(&*broker, entry, arguments)
+    print(&*broker, &outputs, arguments)
 }
 
 /// Every topic that is named must be one of the topology's.
-fn check_topics(entry: &TopologyEntry, arguments: &LocalArguments) -> Result<(), Failure> {
-    let inputs = arguments.inputs.iter().map(|(topic, _)| ("input topic", topic, entry.inputs));
-    let outputs = arguments.outputs.iter().map(|topic| ("output topic", topic, entry.outputs));
+fn check_topics(topology: &Topology, arguments: &LocalArguments) -> Result<(), Failure> {
+    let (sources, sinks) = (topology.sources(), topology.sinks());
+    let inputs = arguments.inputs.iter().map(|(topic, _)| ("input topic", topic, &sources));
+    let outputs = arguments.outputs.iter().map(|topic| ("output topic", topic, &sinks));
     for (what, topic, known) in inputs.chain(outputs) {
         if !known.contains(&topic.as_str()) {
-            return Err(unknown(&format!("{what} of {}", entry.name), topic, known.iter().copied()));
+            return Err(unknown(&format!("{what} of {}", topology.name()), topic, known.iter().copied()));
         }
     }
     Ok(())
 }
 
-fn create_topics(broker: &dyn Broker, entry: &TopologyEntry, partitions: u32) -> Result<()> {
-    let names = entry.inputs.iter().chain(entry.outputs);
-    let new = |name: &&str| NewTopic { name: (*name).to_owned(), partitions, settings: [].into() };
+fn create_topics(broker: &dyn Broker, topology: &Topology, partitions: u32) -> Result<()> {
+    let names = topology.sources().into_iter().chain(topology.sinks());
+    let new = |name: &str| NewTopic { name: name.to_owned(), partitions, settings: [].into() };
     broker.create_topics(&names.map(new).collect::<Vec<_>>())
 }
 
@@ -70,9 +72,8 @@ fn stopped() -> Error {
         .remedy("let it run to its end")
 }
 
-fn print(broker: &dyn Broker, entry: &TopologyEntry, arguments: &LocalArguments) -> Result<(), Failure> {
-    let all: Vec<String> = entry.outputs.iter().map(|topic| (*topic).to_owned()).collect();
-    let topics = if arguments.outputs.is_empty() { &all } else { &arguments.outputs };
+fn print(broker: &dyn Broker, outputs: &[String], arguments: &LocalArguments) -> Result<(), Failure> {
+    let topics = if arguments.outputs.is_empty() { outputs } else { &arguments.outputs };
     let mut text = String::new();
     for topic in topics {
         let records = output::read(broker, topic)?;
