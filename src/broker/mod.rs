@@ -5,6 +5,7 @@
 //! costs an allocation.
 
 pub mod batch;
+pub mod kafka;
 pub mod memory;
 pub mod partitioner;
 

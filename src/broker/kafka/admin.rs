@@ -1,0 +1,135 @@
+//! Topics, offsets and groups, as an administrator sees them.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::errors::{error, error_at};
+use super::native::list::Element;
+use super::native::{Client, Code, Failure, Role};
+use super::settings::Properties;
+use crate::broker::{GroupMember, Isolation, NewTopic, TopicDescription};
+use crate::error::{Error, ErrorKind, Result};
+use crate::record::{Offset, TopicPartition};
+use crate::time::{Clock, SystemClock};
+
+/// How long one question may take, and how long it is asked again.
+const TIMEOUT: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A client that belongs to no group and asks for no record.
+#[derive(Debug)]
+pub(super) struct Admin {
+    client: Client,
+    clock: SystemClock,
+}
+
+impl Admin {
+    pub(super) fn new(properties: &Properties) -> Result<Self> {
+        // A consumer, since a producer's questions for a topic may create it.
+        let client = properties.client(Role::Consumer, &[("client.id", "millstream-admin".to_owned())])?;
+        Ok(Self { client, clock: SystemClock::new() })
+    }
+
+    fn asked<T>(&self, doing: &str, mut ask: impl FnMut() -> Result<T, Failure>) -> Result<T> {
+        let deadline = self.clock.elapsed() + PATIENCE;
+        loop {
+            match ask() {
+                Err(failure) if failure.retriable && self.clock.elapsed() < deadline => {
+                    tracing::debug!("{doing}: tried again: {}", failure.text);
+                    std::thread::sleep(Duration::from_millis(50));
+                }
+                result => return result.map_err(|failure| error(doing, &failure)),
+            }
+        }
+    }
+
+    /// The topics of `names` that exist, with the numbers of their partitions.
+    pub(super) fn partitions(&self, names: &[&str]) -> Result<BTreeMap<String, u32>> {
+        if names.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        self.asked("describing topics", || self.client.describe_topics(names, TIMEOUT))
+    }
+
+    pub(super) fn describe_topics(&self, names: &[&str]) -> Result<BTreeMap<String, TopicDescription>> {
+        let found = self.partitions(names)?;
+        if found.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let existing: Vec<&str> = found.keys().map(String::as_str).collect();
+        let asked = self.asked("describing the topics' settings", || self.client.describe_settings(&existing, TIMEOUT));
+        let mut settings = match asked {
+            Ok(settings) => settings,
+            // The right to see settings is one that few applications have: they are of use, not of need.
+            Err(error) if error.kind() == ErrorKind::Authorization => {
+                tracing::warn!("the topics' settings are not known: {error}");
+                BTreeMap::new()
+            }
+            Err(error) => return Err(error),
+        };
+        let described = found.into_iter().map(|(name, partitions)| {
+            let settings = settings.remove(&name).unwrap_or_default();
+            (name, TopicDescription { partitions, settings })
+        });
+        Ok(described.collect())
+    }
+
+    pub(super) fn create_topics(&self, topics: &[NewTopic]) -> Result<()> {
+        if topics.is_empty() {
+            return Ok(());
+        }
+        let names: Vec<&str> = topics.iter().map(|topic| topic.name.as_str()).collect();
+        let doing = format!("creating {}", names.join(", "));
+        self.asked(&doing, || {
+            let failed = self.client.create_topics(topics, TIMEOUT)?;
+            match failed.into_iter().find(|(_, failure)| failure.code != Code::TopicAlreadyExists) {
+                Some((name, failure)) => Err(Failure { text: format!("topic {name}: {}", failure.text), ..failure }),
+                None => Ok(()),
+            }
+        })?;
+        // The controller has them; the brokers hear of it a moment later.
+        let deadline = self.clock.elapsed() + PATIENCE;
+        while self.partitions(&names)?.len() < names.len() {
+            if self.clock.elapsed() > deadline {
+                let text = format!("{doing}: they were created, but the brokers do not show them");
+                return Err(Error::new(ErrorKind::Broker, text).remedy("try again"));
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Ok(())
+    }
+
+    pub(super) fn offsets(&self, of: &[TopicPartition], isolation: Option<Isolation>) -> Result<Vec<Offset>> {
+        if of.is_empty() {
+            return Ok(Vec::new());
+        }
+        let doing = "asking for the offsets of partitions";
+        let listed = self.asked(doing, || {
+            let listed = self.client.list_offsets(of, isolation, TIMEOUT)?;
+            let late = listed.iter().map(|element| Failure::of(element.code)).find(|failure| failure.retriable);
+            late.map_or(Ok(listed), Err)
+        })?;
+        of.iter().map(|partition| offset_of(doing, partition, &listed)).collect()
+    }
+
+    pub(super) fn delete_records(&self, before: &[(TopicPartition, Offset)]) -> Result<()> {
+        if before.is_empty() {
+            return Ok(());
+        }
+        let doing = "deleting records";
+        let deleted = self.asked(doing, || self.client.delete_records(before, TIMEOUT))?;
+        before.iter().try_for_each(|(partition, _)| offset_of(doing, partition, &deleted).map(|_| ()))
+    }
+
+    pub(super) fn group_members(&self, group: &str) -> Result<Vec<GroupMember>> {
+        self.asked(&format!("describing group {group}"), || self.client.group_members(group, TIMEOUT))
+    }
+}
+
+fn offset_of(doing: &str, partition: &TopicPartition, listed: &[Element]) -> Result<Offset> {
+    match listed.iter().find(|element| element.partition == *partition) {
+        Some(element) if element.code == Code::NoError => Ok(element.offset),
+        Some(element) => Err(error_at(doing, &Failure::of(element.code), partition, None)),
+        None => Err(error_at(doing, &Failure::of(Code::UnknownPartition), partition, None)),
+    }
+}

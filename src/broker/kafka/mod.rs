@@ -1,0 +1,84 @@
+//! Real Kafka behind the port, by way of librdkafka.
+//!
+//! Nothing outside of this module names librdkafka, and [`native`] alone calls it.
+
+mod admin;
+mod errors;
+mod member;
+mod native;
+mod producer;
+mod reader;
+mod reading;
+mod settings;
+mod signal;
+mod writer;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use self::admin::Admin;
+use self::member::KafkaMember;
+use self::reader::KafkaReader;
+use self::settings::Properties;
+use self::writer::KafkaWriter;
+use super::{Broker, GroupMember, Isolation, Member, MemberOptions, NewTopic, Reader, TopicDescription, Writer};
+use crate::error::Result;
+use crate::record::{Offset, TopicPartition};
+
+/// A Kafka cluster.
+#[derive(Debug)]
+pub struct KafkaBroker {
+    properties: Properties,
+    admin: Arc<Admin>,
+}
+
+impl KafkaBroker {
+    /// The cluster behind `bootstrap` (`host:port`, several with commas). `properties` are librdkafka's and go to every
+    /// client. Nothing is connected yet: the first call that needs the brokers waits for them.
+    ///
+    /// # Errors
+    /// When a property does not exist, its value is not valid, or it is one that millstream has to set itself.
+    pub fn new(bootstrap: &str, properties: &BTreeMap<String, String>) -> Result<Self> {
+        let properties = Properties::new(bootstrap, properties)?;
+        let admin = Arc::new(Admin::new(&properties)?);
+        Ok(Self { properties, admin })
+    }
+}
+
+impl Broker for KafkaBroker {
+    fn describe_topics(&self, names: &[&str]) -> Result<BTreeMap<String, TopicDescription>> {
+        self.admin.describe_topics(names)
+    }
+
+    fn create_topics(&self, topics: &[NewTopic]) -> Result<()> {
+        self.admin.create_topics(topics)
+    }
+
+    fn end_offsets(&self, partitions: &[TopicPartition], isolation: Isolation) -> Result<Vec<Offset>> {
+        self.admin.offsets(partitions, Some(isolation))
+    }
+
+    fn start_offsets(&self, partitions: &[TopicPartition]) -> Result<Vec<Offset>> {
+        self.admin.offsets(partitions, None)
+    }
+
+    fn delete_records(&self, before: &[(TopicPartition, Offset)]) -> Result<()> {
+        self.admin.delete_records(before)
+    }
+
+    fn group_members(&self, group: &str) -> Result<Vec<GroupMember>> {
+        self.admin.group_members(group)
+    }
+
+    fn connect(&self, options: &MemberOptions) -> Result<Box<dyn Member>> {
+        Ok(Box::new(KafkaMember::new(&self.properties, options)?))
+    }
+
+    fn reader(&self, from: &[(TopicPartition, Offset)]) -> Result<Box<dyn Reader>> {
+        Ok(Box::new(KafkaReader::new(&self.properties, from)?))
+    }
+
+    fn writer(&self) -> Result<Box<dyn Writer>> {
+        Ok(Box::new(KafkaWriter::new(&self.properties, &self.admin)?))
+    }
+}

@@ -1,0 +1,289 @@
+//! An administrator's calls. Each sends one request and waits for its answer.
+
+use std::collections::BTreeMap;
+use std::ffi::{CString, c_char};
+use std::time::Duration;
+
+use rdkafka::bindings as sys;
+
+use super::consumer::millis;
+use super::list::{Element, PartitionList};
+use super::{Client, Code, ErrorText, Failure, checked, outcome, text_of};
+use crate::broker::{GroupMember, Isolation, NewTopic};
+use crate::record::{Offset, TopicPartition};
+
+/// The answer to a request; freed with it is all that points into it.
+struct Answer(*mut sys::rd_kafka_event_t);
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        // SAFETY: ours, and dropped once.
+        unsafe { sys::rd_kafka_event_destroy(self.0) };
+    }
+}
+
+/// A value of librdkafka's with the function that frees it.
+struct Owned<T>(*mut T, unsafe extern "C" fn(*mut T));
+
+impl<T> Drop for Owned<T> {
+    fn drop(&mut self) {
+        if !self.0.is_null() {
+            // SAFETY: ours, of the function's type, and dropped once.
+            unsafe { (self.1)(self.0) };
+        }
+    }
+}
+
+fn c_string(text: &str) -> Result<CString, Failure> {
+    CString::new(text)
+        .map_err(|_| Failure { text: format!("{text:?} holds a NUL byte"), ..Failure::of(Code::InvalidArgument) })
+}
+
+/// The `count` things at `start`.
+///
+/// # Safety
+/// `start` is null or points to that many pointers, all good while the answer lives.
+unsafe fn pointers<'a, T>(start: *mut *const T, count: usize) -> &'a [*const T] {
+    // SAFETY: by the contract above.
+    if start.is_null() { &[] } else { unsafe { std::slice::from_raw_parts(start, count) } }
+}
+
+impl Client {
+    fn ask(
+        &self,
+        kind: sys::rd_kafka_admin_op_t,
+        isolation: Option<Isolation>,
+        timeout: Duration,
+        send: impl FnOnce(*const sys::rd_kafka_AdminOptions_t, *mut sys::rd_kafka_queue_t),
+    ) -> Result<Answer, Failure> {
+        let mut text = ErrorText::default();
+        // SAFETY: the handle is alive. Options and queue are ours and freed after the last use; the answer is ours.
+        unsafe {
+            let options = Owned(sys::rd_kafka_AdminOptions_new(self.raw, kind), sys::rd_kafka_AdminOptions_destroy);
+            let wait = millis(timeout);
+            checked(sys::rd_kafka_AdminOptions_set_request_timeout(options.0, wait, text.as_mut_ptr(), text.len()))?;
+            if let Some(isolation) = isolation {
+                use sys::rd_kafka_IsolationLevel_t as level;
+                outcome(sys::rd_kafka_AdminOptions_set_isolation_level(
+                    options.0,
+                    match isolation {
+                        Isolation::ReadCommitted => level::RD_KAFKA_ISOLATION_LEVEL_READ_COMMITTED,
+                        Isolation::ReadUncommitted => level::RD_KAFKA_ISOLATION_LEVEL_READ_UNCOMMITTED,
+                    },
+                ))?;
+            }
+            let queue = Owned(sys::rd_kafka_queue_new(self.raw), sys::rd_kafka_queue_destroy);
+            send(options.0, queue.0);
+            // The request has a timeout of its own; the second more lets its answer arrive.
+            let answer = sys::rd_kafka_queue_poll(queue.0, wait.saturating_add(1000));
+            if answer.is_null() {
+                return Err(Failure::of(Code::OperationTimedOut));
+            }
+            let answer = Answer(answer);
+            match Code::from(sys::rd_kafka_event_error(answer.0)) {
+                Code::NoError => Ok(answer),
+                code => Err(Failure { text: text_of(sys::rd_kafka_event_error_string(answer.0)), ..Failure::of(code) }),
+            }
+        }
+    }
+
+    /// The topics of `names` that exist, with the numbers of their partitions.
+    pub(crate) fn describe_topics(&self, names: &[&str], timeout: Duration) -> Result<BTreeMap<String, u32>, Failure> {
+        let names = names.iter().map(|name| c_string(name)).collect::<Result<Vec<_>, _>>()?;
+        let mut pointers_to: Vec<*const c_char> = names.iter().map(|name| name.as_ptr()).collect();
+        // SAFETY: names and collection live through the call; what the answer points to lives as long as it does.
+        unsafe {
+            let collection = Owned(
+                sys::rd_kafka_TopicCollection_of_topic_names(pointers_to.as_mut_ptr(), pointers_to.len()),
+                sys::rd_kafka_TopicCollection_destroy,
+            );
+            let kind = sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS;
+            let answer = self.ask(kind, None, timeout, |options, queue| {
+                sys::rd_kafka_DescribeTopics(self.raw, collection.0, options, queue);
+            })?;
+            let (mut count, result) = (0, sys::rd_kafka_event_DescribeTopics_result(answer.0));
+            let topics = sys::rd_kafka_DescribeTopics_result_topics(result, &raw mut count);
+            let mut found = BTreeMap::new();
+            for topic in pointers(topics, count) {
+                let name = text_of(sys::rd_kafka_TopicDescription_name(*topic));
+                let error = sys::rd_kafka_TopicDescription_error(*topic);
+                match if error.is_null() { Code::NoError } else { sys::rd_kafka_error_code(error).into() } {
+                    Code::NoError => {
+                        let mut partitions = 0;
+                        sys::rd_kafka_TopicDescription_partitions(*topic, &raw mut partitions);
+                        found.insert(name, u32::try_from(partitions).unwrap_or(u32::MAX));
+                    }
+                    Code::UnknownTopicOrPartition | Code::UnknownTopic => {}
+                    code => return Err(Failure { text: format!("topic {name}: {code}"), ..Failure::of(code) }),
+                }
+            }
+            Ok(found)
+        }
+    }
+
+    /// The settings of topics, by topic.
+    pub(crate) fn describe_settings(
+        &self,
+        topics: &[&str],
+        timeout: Duration,
+    ) -> Result<BTreeMap<String, BTreeMap<String, String>>, Failure> {
+        let kind = sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS;
+        // SAFETY: names and resources live through the call; what the answer points to lives as long as it does.
+        unsafe {
+            let mut resources = Vec::with_capacity(topics.len());
+            for topic in topics {
+                let name = c_string(topic)?;
+                let raw = sys::rd_kafka_ConfigResource_new(
+                    sys::rd_kafka_ResourceType_t::RD_KAFKA_RESOURCE_TOPIC,
+                    name.as_ptr(),
+                );
+                resources.push(Owned(raw, sys::rd_kafka_ConfigResource_destroy));
+            }
+            let mut raw: Vec<_> = resources.iter().map(|resource| resource.0).collect();
+            let answer = self.ask(kind, None, timeout, |options, queue| {
+                sys::rd_kafka_DescribeConfigs(self.raw, raw.as_mut_ptr(), raw.len(), options, queue);
+            })?;
+            let (mut count, result) = (0, sys::rd_kafka_event_DescribeConfigs_result(answer.0));
+            let resources = sys::rd_kafka_DescribeConfigs_result_resources(result, &raw mut count);
+            let mut found = BTreeMap::new();
+            for resource in pointers(resources, count) {
+                let name = text_of(sys::rd_kafka_ConfigResource_name(*resource));
+                let code = Code::from(sys::rd_kafka_ConfigResource_error(*resource));
+                if code != Code::NoError {
+                    let text = format!("the settings of topic {name}: {code}");
+                    return Err(Failure { text, ..Failure::of(code) });
+                }
+                let mut entries = 0;
+                let start = sys::rd_kafka_ConfigResource_configs(*resource, &raw mut entries);
+                let settings = pointers(start, entries).iter().map(|entry| {
+                    (text_of(sys::rd_kafka_ConfigEntry_name(*entry)), text_of(sys::rd_kafka_ConfigEntry_value(*entry)))
+                });
+                found.insert(name, settings.collect());
+            }
+            Ok(found)
+        }
+    }
+
+    /// Creates topics with the broker's own replication factor. A topic's failure comes with its name.
+    pub(crate) fn create_topics(
+        &self,
+        topics: &[NewTopic],
+        timeout: Duration,
+    ) -> Result<Vec<(String, Failure)>, Failure> {
+        let kind = sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_CREATETOPICS;
+        let mut text = ErrorText::default();
+        // SAFETY: names and topics live through the call; what the answer points to lives as long as it does.
+        unsafe {
+            let mut wanted = Vec::with_capacity(topics.len());
+            for topic in topics {
+                let name = c_string(&topic.name)?;
+                let partitions = i32::try_from(topic.partitions).unwrap_or(i32::MAX);
+                let raw = sys::rd_kafka_NewTopic_new(name.as_ptr(), partitions, -1, text.as_mut_ptr(), text.len());
+                if raw.is_null() {
+                    let text = format!("topic {}: {}", topic.name, text.read());
+                    return Err(Failure { text, ..Failure::of(Code::InvalidArgument) });
+                }
+                wanted.push(Owned(raw, sys::rd_kafka_NewTopic_destroy));
+                for (setting, value) in &topic.settings {
+                    let (setting, value) = (c_string(setting)?, c_string(value)?);
+                    checked(sys::rd_kafka_NewTopic_set_config(raw, setting.as_ptr(), value.as_ptr()))?;
+                }
+            }
+            let mut raw: Vec<_> = wanted.iter().map(|topic| topic.0).collect();
+            let answer = self.ask(kind, None, timeout, |options, queue| {
+                sys::rd_kafka_CreateTopics(self.raw, raw.as_mut_ptr(), raw.len(), options, queue);
+            })?;
+            let (mut count, result) = (0, sys::rd_kafka_event_CreateTopics_result(answer.0));
+            let results = sys::rd_kafka_CreateTopics_result_topics(result, &raw mut count);
+            let failed = pointers(results, count).iter().filter_map(|topic| {
+                let code = Code::from(sys::rd_kafka_topic_result_error(*topic));
+                let text = text_of(sys::rd_kafka_topic_result_error_string(*topic));
+                let name = text_of(sys::rd_kafka_topic_result_name(*topic));
+                (code != Code::NoError).then_some((name, Failure { text, ..Failure::of(code) }))
+            });
+            Ok(failed.collect())
+        }
+    }
+
+    /// Offsets of partitions: their ends (`isolation`), or their starts (`None`).
+    pub(crate) fn list_offsets(
+        &self,
+        partitions: &[TopicPartition],
+        isolation: Option<Isolation>,
+        timeout: Duration,
+    ) -> Result<Vec<Element>, Failure> {
+        let kind = sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_LISTOFFSETS;
+        let which = match isolation {
+            Some(_) => sys::rd_kafka_OffsetSpec_t::RD_KAFKA_OFFSET_SPEC_LATEST,
+            None => sys::rd_kafka_OffsetSpec_t::RD_KAFKA_OFFSET_SPEC_EARLIEST,
+        };
+        let list = PartitionList::of(partitions.iter().map(|partition| (partition, which as Offset)));
+        // SAFETY: the list lives through the call; what the answer points to lives as long as it does.
+        unsafe {
+            let answer = self.ask(kind, isolation, timeout, |options, queue| {
+                sys::rd_kafka_ListOffsets(self.raw, list.as_ptr(), options, queue);
+            })?;
+            let (mut count, result) = (0, sys::rd_kafka_event_ListOffsets_result(answer.0));
+            let infos = sys::rd_kafka_ListOffsets_result_infos(result, &raw mut count);
+            let element =
+                |info: &*const _| PartitionList::element(&*sys::rd_kafka_ListOffsetsResultInfo_topic_partition(*info));
+            Ok(pointers(infos, count).iter().map(element).collect())
+        }
+    }
+
+    /// Deletes the records before each offset.
+    pub(crate) fn delete_records(
+        &self,
+        before: &[(TopicPartition, Offset)],
+        timeout: Duration,
+    ) -> Result<Vec<Element>, Failure> {
+        let kind = sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DELETERECORDS;
+        let list = PartitionList::of(before.iter().map(|(partition, offset)| (partition, *offset)));
+        // SAFETY: the request copies the list and lives through the call; the answer's list lives as long as it does.
+        unsafe {
+            let request = Owned(sys::rd_kafka_DeleteRecords_new(list.as_ptr()), sys::rd_kafka_DeleteRecords_destroy);
+            let mut raw = [request.0];
+            let answer = self.ask(kind, None, timeout, |options, queue| {
+                sys::rd_kafka_DeleteRecords(self.raw, raw.as_mut_ptr(), 1, options, queue);
+            })?;
+            let result = sys::rd_kafka_event_DeleteRecords_result(answer.0);
+            Ok(PartitionList::read(sys::rd_kafka_DeleteRecords_result_offsets(result)))
+        }
+    }
+
+    /// The members of a group; none where there is no such group.
+    pub(crate) fn group_members(&self, group: &str, timeout: Duration) -> Result<Vec<GroupMember>, Failure> {
+        let kind = sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS;
+        let group = c_string(group)?;
+        let mut groups = [group.as_ptr()];
+        // SAFETY: the name lives through the call; what the answer points to lives as long as it does.
+        unsafe {
+            let answer = self.ask(kind, None, timeout, |options, queue| {
+                sys::rd_kafka_DescribeConsumerGroups(self.raw, groups.as_mut_ptr(), 1, options, queue);
+            })?;
+            let (mut count, result) = (0, sys::rd_kafka_event_DescribeConsumerGroups_result(answer.0));
+            let groups = sys::rd_kafka_DescribeConsumerGroups_result_groups(result, &raw mut count);
+            let mut members = Vec::new();
+            for group in pointers(groups, count) {
+                let error = sys::rd_kafka_ConsumerGroupDescription_error(*group);
+                match if error.is_null() { Code::NoError } else { sys::rd_kafka_error_code(error).into() } {
+                    Code::NoError => {}
+                    Code::GroupIdNotFound => continue,
+                    code => {
+                        return Err(Failure { text: text_of(sys::rd_kafka_error_string(error)), ..Failure::of(code) });
+                    }
+                }
+                for place in 0..sys::rd_kafka_ConsumerGroupDescription_member_count(*group) {
+                    let member = sys::rd_kafka_ConsumerGroupDescription_member(*group, place);
+                    let host = text_of(sys::rd_kafka_MemberDescription_host(member));
+                    members.push(GroupMember {
+                        client_id: text_of(sys::rd_kafka_MemberDescription_client_id(member)),
+                        // The broker writes an address without a name as "/10.0.0.1".
+                        host: host.trim_start_matches('/').to_owned(),
+                    });
+                }
+            }
+            Ok(members)
+        }
+    }
+}
