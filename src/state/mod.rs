@@ -48,6 +48,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 use crate::record::Offset;
+use crate::time::Timestamp;
 
 /// What the rows of a task's state stand for; written to disk in the same atomic batch as the rows.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,6 +70,13 @@ pub trait Disk: Send + Sync {
     /// # Errors
     /// When it cannot be read.
     fn stand(&self) -> Result<Option<Stand>>;
+
+    /// The time of day at which the rows were last written before they were opened, where that is known. A changelog
+    /// keeps its tombstones for a limited time: rows that are older than that must be thrown away, see
+    /// [`States::discard`], or rows deleted meanwhile would come back.
+    fn written(&self) -> Option<Timestamp> {
+        None
+    }
 
     /// The value of a key.
     ///
