@@ -10,6 +10,7 @@ use super::applier::Message;
 use super::layers::{Chunk, Layer, Layers, Part, merge};
 use super::{Disk, Stand};
 use crate::error::{Error, ErrorKind, Result};
+use crate::time::Timestamp;
 
 /// How much committed state may wait in memory.
 #[derive(Clone, Copy, Debug)]
@@ -88,6 +89,10 @@ impl Shared {
 
     pub(super) fn task(&self) -> &str {
         &self.task
+    }
+
+    pub(super) fn written(&self) -> Option<Timestamp> {
+        self.disk.written()
     }
 
     pub(super) fn disk_size(&self) -> u64 {

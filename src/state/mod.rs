@@ -1,13 +1,16 @@
 //! State: what the operators of a task remember.
 //!
 //! Four layers, from new to old; a read takes the newest that has the key:
-//! 1. the **cache** of decoded rows in each [`store::Store`], with the rows that the running transaction has changed;
+//! 1. the **cache** of decoded rows in each [`Store`], with the rows that the running transaction has changed;
 //! 2. **pending**: the encoded changes that were flushed but whose transaction has not committed;
 //! 3. **committed**: changes of committed transactions that are not on disk yet;
 //! 4. **disk** ([`Disk`]): always some committed state, together with the changelog offsets it stands for.
 //!
 //! Invariant: no uncommitted byte reaches layer 3 or 4. An abort throws away 1 and 2; a crash throws away 1, 2 and 3,
 //! and the changelog has what is missing. So an unclean exit never spoils the disk, and it is never wiped for one.
+//!
+//! [`States`] owns the state of all tasks in a process and leases it, as [`TaskState`], to whoever runs the task. Layer 3
+//! goes to disk in the background, in large batches; where the disk fails, it stays in memory and the task goes on.
 
 mod applier;
 mod cache;
@@ -48,6 +51,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 use crate::record::Offset;
+use crate::time::Timestamp;
 
 /// What the rows of a task's state stand for; written to disk in the same atomic batch as the rows.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,6 +73,13 @@ pub trait Disk: Send + Sync {
     /// # Errors
     /// When it cannot be read.
     fn stand(&self) -> Result<Option<Stand>>;
+
+    /// The time of day at which the rows were last written before they were opened, where that is known. A changelog
+    /// keeps its tombstones for a limited time: rows that are older than that must be thrown away, see
+    /// [`States::discard`], or rows deleted meanwhile would come back.
+    fn written(&self) -> Option<Timestamp> {
+        None
+    }
 
     /// The value of a key.
     ///

@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Disk, Stand};
 use crate::error::{Error, ErrorKind, Result};
+use crate::time::{Clock, SystemClock, Timestamp};
 
 /// Rows a leaf. A smaller leaf is rewritten faster after a random update. Fixed once a database has been made.
 const LEAF_FANOUT: usize = 64;
@@ -45,6 +46,8 @@ pub struct SledDisk {
     reader: Mutex<Option<Db>>,
     writer: Mutex<Option<Db>>,
     stand: Mutex<Option<Stand>>,
+    written: Option<Timestamp>,
+    clock: SystemClock,
     size: AtomicU64,
     broken: AtomicBool,
 }
@@ -56,6 +59,8 @@ struct Header {
     application: String,
     task: String,
     stand: Stand,
+    /// When it was written, by the clock of the machine.
+    written: Timestamp,
 }
 
 /// Why a database could not be opened.
@@ -90,9 +95,9 @@ impl SledDisk {
             }
             std::thread::sleep(Duration::from_millis(20));
         };
-        let stand = match header {
-            Some(bytes) => Some(check(&bytes, application, task).map_err(OpenFailure::Lost)?),
-            None if empty => None,
+        let (stand, written) = match header {
+            Some(bytes) => check(&bytes, application, task).map_err(OpenFailure::Lost)?,
+            None if empty => (None, None),
             None => return Err(OpenFailure::Lost("it has rows but does not say what they stand for".into())),
         };
         let size = db.size_on_disk().unwrap_or(0);
@@ -103,6 +108,8 @@ impl SledDisk {
             reader: Mutex::new(Some(db.clone())),
             writer: Mutex::new(Some(db)),
             stand: Mutex::new(stand),
+            written,
+            clock: SystemClock::new(),
             size: AtomicU64::new(size),
             broken: AtomicBool::new(false),
         })
@@ -158,7 +165,7 @@ fn classify(path: &Path, task: &str, error: &io::Error) -> OpenFailure {
     OpenFailure::Refused(Error::new(ErrorKind::State, message).remedy(remedy))
 }
 
-fn check(bytes: &[u8], application: &str, task: &str) -> Result<Stand, String> {
+fn check(bytes: &[u8], application: &str, task: &str) -> Result<(Option<Stand>, Option<Timestamp>), String> {
     let header: Header =
         serde_json::from_slice(bytes).map_err(|error| format!("its header cannot be read: {error}"))?;
     if header.format != FORMAT {
@@ -167,12 +174,16 @@ fn check(bytes: &[u8], application: &str, task: &str) -> Result<Stand, String> {
     if header.application != application || header.task != task {
         return Err(format!("it belongs to task {} of {}", header.task, header.application));
     }
-    Ok(header.stand)
+    Ok((Some(header.stand), Some(header.written)))
 }
 
 impl Disk for SledDisk {
     fn stand(&self) -> Result<Option<Stand>> {
         Ok(self.stand.lock().unwrap_or_else(PoisonError::into_inner).clone())
+    }
+
+    fn written(&self) -> Option<Timestamp> {
+        self.written
     }
 
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
@@ -195,7 +206,7 @@ impl Disk for SledDisk {
 
     fn apply(&self, rows: &mut dyn Iterator<Item = (&[u8], Option<&[u8]>)>, stand: &Stand) -> Result<()> {
         let (application, task) = (self.application.clone(), self.task.clone());
-        let header = Header { format: FORMAT, application, task, stand: stand.clone() };
+        let header = Header { format: FORMAT, application, task, stand: stand.clone(), written: self.clock.wall() };
         let header = serde_json::to_vec(&header).map_err(|error| self.error(&error.to_string()))?;
         self.with(&self.writer, "writing", |db| {
             let mut batch = Batch::default();
@@ -254,12 +265,13 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("0_0");
         let disk = SledDisk::open(&path, "app", "0_0").unwrap();
-        assert_eq!(disk.stand().unwrap(), None);
+        assert_eq!((disk.stand().unwrap(), disk.written()), (None, None));
         disk.apply(&mut [row(b"aaaa1", Some(b"1")), row(b"aaaa2", Some(b"2"))].into_iter(), &stand(1)).unwrap();
         disk.apply(&mut [row(b"aaaa1", None), row(b"aaaa3", Some(b"3"))].into_iter(), &stand(2)).unwrap();
         drop(disk);
         let disk = SledDisk::open(&path, "app", "0_0").unwrap();
         assert_eq!(disk.stand().unwrap(), Some(stand(2)));
+        assert!(disk.written() > Some(Timestamp::from_millis(0)));
         let mut rows = Vec::new();
         disk.scan(b"", b"\xff", 10, &mut rows).unwrap();
         assert_eq!(rows, [(b"aaaa2".to_vec(), b"2".to_vec()), (b"aaaa3".to_vec(), b"3".to_vec())]);

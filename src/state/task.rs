@@ -8,6 +8,7 @@ use super::registry::Lease;
 use super::{MemoryDisk, Stand, StoreId};
 use crate::error::Result;
 use crate::record::Offset;
+use crate::time::Timestamp;
 
 /// The state of one task: everything below the caches of its stores. Clones are handles of the same state.
 ///
@@ -121,6 +122,12 @@ impl TaskState {
     #[must_use]
     pub fn stand(&self) -> Stand {
         self.shared.lock().stand.clone()
+    }
+
+    /// The time of day at which the disk had last been written when it was opened; see [`Disk::written`](super::Disk).
+    #[must_use]
+    pub fn written(&self) -> Option<Timestamp> {
+        self.shared.written()
     }
 
     /// True where the task has no rows at all.

@@ -251,6 +251,30 @@ fn damaged_state_is_moved_aside_once_and_the_task_starts_with_none() {
     }
 }
 
+#[test]
+fn state_that_cannot_be_read_is_replaced_at_the_next_lease() {
+    let directory = tempfile::tempdir().unwrap();
+    let open = || States::open(StateOptions::Directory(directory.path().into()), "app").unwrap();
+    let states = open();
+    let state = states.lease("0_0", &[]).unwrap().unwrap();
+    for number in 0..5_000 {
+        put(&state, &format!("{number:04}"), Some(&"x".repeat(50)));
+    }
+    state.commit(stand(1));
+    drop(state);
+    states.close().unwrap();
+    drop(states);
+    let states = open();
+    let state = states.lease("0_0", &[]).unwrap().unwrap();
+    garble(&directory.path().join("app/tasks/0_0/slabs"));
+    let error = (0..5_000).find_map(|number| state.get(&key(&format!("{number:04}"))).err()).unwrap().to_string();
+    assert!(error.contains("local state of task 0_0") && error.contains("start the task again"), "{error}");
+    drop(state);
+    let state = states.lease("0_0", &[]).unwrap().unwrap();
+    assert!(state.is_empty().unwrap());
+    assert_eq!((state.stand(), states.lost()), (Stand::default(), 1));
+}
+
 fn garble(directory: &std::path::Path) {
     for file in fs::read_dir(directory).unwrap() {
         let path = file.unwrap().path();
