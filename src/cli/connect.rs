@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::broker::Broker;
+use crate::broker::kafka::KafkaBroker;
 use crate::broker::memory::MemoryBroker;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::time::Clock;
 
 /// A broker in this process, for as long as it lives.
@@ -17,10 +18,6 @@ pub(super) fn memory(clock: Arc<dyn Clock>) -> Arc<dyn Broker> {
 ///
 /// # Errors
 /// When a property is not valid.
-pub(super) fn kafka(bootstrap_servers: &str, _properties: &BTreeMap<String, String>) -> Result<Arc<dyn Broker>> {
-    // The client of real Kafka comes in here: KafkaBroker::new(bootstrap_servers, properties).
-    Err(Error::new(
-        ErrorKind::Internal,
-        format!("cannot connect to {bootstrap_servers}: this build has no Kafka client"),
-    ))
+pub(super) fn kafka(bootstrap_servers: &str, properties: &BTreeMap<String, String>) -> Result<Arc<dyn Broker>> {
+    Ok(Arc::new(KafkaBroker::new(bootstrap_servers, properties)?))
 }

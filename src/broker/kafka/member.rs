@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::committed::{PATIENCE, committed};
 use super::errors::{error, error_at, is_membership};
 use super::native::consumer::GroupMetadata;
 use super::native::list::PartitionList;
@@ -19,8 +20,6 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::record::{Offset, TopicPartition};
 use crate::time::{Clock, SystemClock};
 
-/// How long committed offsets are asked for: an open commit of a dead owner ends with its transaction's timeout.
-const PATIENCE: Duration = Duration::from_secs(60);
 /// Leaving and closing take at most this many tenths of a second each.
 const ROUNDS: u32 = 50;
 
@@ -142,32 +141,7 @@ impl Member for KafkaMember {
     }
 
     fn committed(&mut self, partitions: &[TopicPartition]) -> Result<Vec<Option<CommittedOffset>>> {
-        if partitions.is_empty() {
-            return Ok(Vec::new());
-        }
-        let doing = format!("asking for the committed offsets of group {}", self.options.group);
-        let deadline = self.clock.elapsed() + PATIENCE;
-        loop {
-            let answer = self.client.committed(partitions, Duration::from_secs(5)).and_then(|elements| {
-                let refused = elements.iter().find(|element| element.code != Code::NoError);
-                refused.map_or(Ok(()), |element| Err(Failure::of(element.code)))?;
-                Ok(elements)
-            });
-            match answer {
-                Ok(elements) => {
-                    let committed = elements.into_iter().map(|element| {
-                        let (partition, offset, metadata) = (element.partition, element.offset, element.metadata);
-                        (offset >= 0).then_some(CommittedOffset { partition, offset, metadata })
-                    });
-                    return Ok(committed.collect());
-                }
-                Err(failure) if is_transient(failure.code) && self.clock.elapsed() < deadline => {
-                    tracing::debug!("{doing}: tried again: {}", failure.text);
-                    std::thread::sleep(Duration::from_millis(20));
-                }
-                Err(failure) => return Err(error(&doing, &failure)),
-            }
-        }
+        committed(&self.client, &self.options.group, partitions, &self.clock)
     }
 
     fn assign(&mut self, from: &[(TopicPartition, Offset)]) -> Result<()> {

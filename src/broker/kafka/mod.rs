@@ -3,6 +3,7 @@
 //! Nothing outside of this module names librdkafka, and [`native`] alone calls it.
 
 mod admin;
+mod committed;
 mod errors;
 mod member;
 mod native;
@@ -14,22 +15,26 @@ mod signal;
 mod writer;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use self::admin::Admin;
 use self::member::KafkaMember;
+use self::native::Client;
 use self::reader::KafkaReader;
 use self::settings::Properties;
 use self::writer::KafkaWriter;
-use super::{Broker, GroupMember, Isolation, Member, MemberOptions, NewTopic, Reader, TopicDescription, Writer};
+use super::{Broker, CommittedOffset, GroupMember, Isolation, Member, MemberOptions, NewTopic, Reader, TopicDescription, Writer};
 use crate::error::Result;
 use crate::record::{Offset, TopicPartition};
+use crate::time::SystemClock;
 
 /// A Kafka cluster.
 #[derive(Debug)]
 pub struct KafkaBroker {
     properties: Properties,
     admin: Arc<Admin>,
+    /// Clients that ask for groups' offsets, by group: one is asked again and again while a bounded run is watched.
+    outsiders: Mutex<BTreeMap<String, Arc<Client>>>,
 }
 
 impl KafkaBroker {
@@ -41,7 +46,7 @@ impl KafkaBroker {
     pub fn new(bootstrap: &str, properties: &BTreeMap<String, String>) -> Result<Self> {
         let properties = Properties::new(bootstrap, properties)?;
         let admin = Arc::new(Admin::new(&properties)?);
-        Ok(Self { properties, admin })
+        Ok(Self { properties, admin, outsiders: Mutex::default() })
     }
 }
 
@@ -68,6 +73,21 @@ impl Broker for KafkaBroker {
 
     fn group_members(&self, group: &str) -> Result<Vec<GroupMember>> {
         self.admin.group_members(group)
+    }
+
+    fn committed(&self, group: &str, partitions: &[TopicPartition]) -> Result<Vec<Option<CommittedOffset>>> {
+        let client = {
+            let mut outsiders = self.outsiders.lock().unwrap_or_else(PoisonError::into_inner);
+            match outsiders.get(group) {
+                Some(client) => Arc::clone(client),
+                None => {
+                    let client = Arc::new(committed::outsider(&self.properties, group)?);
+                    outsiders.insert(group.to_owned(), Arc::clone(&client));
+                    client
+                }
+            }
+        };
+        committed::committed(&client, group, partitions, &SystemClock::new())
     }
 
     fn connect(&self, options: &MemberOptions) -> Result<Box<dyn Member>> {

@@ -1,0 +1,55 @@
+//! What a group has committed, asked by a member of it or by anybody else.
+
+use std::time::Duration;
+
+use super::errors::error;
+use super::native::{Client, Code, Failure, Role, is_transient};
+use super::settings::Properties;
+use crate::broker::CommittedOffset;
+use crate::error::Result;
+use crate::record::TopicPartition;
+use crate::time::{Clock, SystemClock};
+
+/// How long committed offsets are asked for: an open commit of a dead owner ends with its transaction's timeout.
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A client that may ask for a group's offsets without belonging to it.
+pub(super) fn outsider(properties: &Properties, group: &str) -> Result<Client> {
+    let settings = [("group.id", group), ("client.id", "millstream-offsets"), ("isolation.level", "read_committed")];
+    properties.client(Role::Consumer, &settings.map(|(name, value)| (name, value.to_owned())))
+}
+
+/// The committed offsets of `group`, which `client` names as its own; `None` where there are none.
+pub(super) fn committed(
+    client: &Client,
+    group: &str,
+    partitions: &[TopicPartition],
+    clock: &SystemClock,
+) -> Result<Vec<Option<CommittedOffset>>> {
+    if partitions.is_empty() {
+        return Ok(Vec::new());
+    }
+    let doing = format!("asking for the committed offsets of group {group}");
+    let deadline = clock.elapsed() + PATIENCE;
+    loop {
+        let answer = client.committed(partitions, Duration::from_secs(5)).and_then(|elements| {
+            let refused = elements.iter().find(|element| element.code != Code::NoError);
+            refused.map_or(Ok(()), |element| Err(Failure::of(element.code)))?;
+            Ok(elements)
+        });
+        match answer {
+            Ok(elements) => {
+                let committed = elements.into_iter().map(|element| {
+                    let (partition, offset, metadata) = (element.partition, element.offset, element.metadata);
+                    (offset >= 0).then_some(CommittedOffset { partition, offset, metadata })
+                });
+                return Ok(committed.collect());
+            }
+            Err(failure) if is_transient(failure.code) && clock.elapsed() < deadline => {
+                tracing::debug!("{doing}: tried again: {}", failure.text);
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            Err(failure) => return Err(error(&doing, &failure)),
+        }
+    }
+}
