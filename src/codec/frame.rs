@@ -33,8 +33,6 @@ pub const VERSION: u8 = 1;
 /// A frame is closed before it has more bytes than this. A record that alone has more goes in a frame of its own.
 pub const FRAME_BYTES: usize = 64 << 10;
 
-const TAIL: usize = 8;
-
 /// Whether an upstream task, or an input, has more to come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Activity {
@@ -212,10 +210,9 @@ impl<'a> Frame<'a> {
             }
             None => return Err(CodecError::new("an empty message where a frame should be")),
         }
-        let (body, tail) = bytes[1..].split_last_chunk::<TAIL>().ok_or_else(cut_off)?;
-        let [a, b, c, d, e, f, g, h] = *tail;
-        let count = u32::from_be_bytes([a, b, c, d]);
-        let marker_bytes = u32::from_be_bytes([e, f, g, h]) as usize;
+        let (body, markers) = bytes[1..].split_last_chunk().ok_or_else(cut_off)?;
+        let (body, count) = body.split_last_chunk().ok_or_else(cut_off)?;
+        let (count, marker_bytes) = (u32::from_be_bytes(*count), u32::from_be_bytes(*markers) as usize);
         let middle = body.len().checked_sub(marker_bytes).ok_or_else(cut_off)?;
         let (records, markers) = body.split_at(middle);
         Ok(Self { records, markers, count })
@@ -308,6 +305,8 @@ fn marker(bytes: &mut &[u8]) -> Option<Marker> {
     Some(Marker { edge, task, tasks, watermark, activity })
 }
 
+/// Bytes that may be null; the outer `None` is a cut.
+#[expect(clippy::option_option, reason = "both may be missing, each for its own reason")]
 fn get_bytes<'a>(bytes: &mut &'a [u8]) -> Option<Option<&'a [u8]>> {
     match get_u64(bytes)? {
         0 => Some(None),
@@ -354,7 +353,9 @@ mod tests {
 
     fn frame() -> Vec<u8> {
         let mut encoder = FrameEncoder::default();
-        some_records().iter().for_each(|record| encoder.push(record));
+        for record in some_records() {
+            encoder.push(&record);
+        }
         let mut bytes = Vec::new();
         encoder.finish(&[marker()], &mut bytes);
         assert!(encoder.is_empty());

@@ -32,7 +32,7 @@ impl<K: Item, V: Item> Stream<K, V> {
     /// # b.build().unwrap();
     /// ```
     #[track_caller]
-    #[must_use]
+    #[must_use = "a way that nothing reads loses its records"]
     pub fn branch<const N: usize>(&self, choose: impl Fn(&K, &V) -> usize + Send + Sync + 'static) -> [Self; N] {
         let (choose, above) = (Arc::new(choose), self.edge.clone());
         let ways: [Edge<K, V>; N] = std::array::from_fn(|_| Edge::new());

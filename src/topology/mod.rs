@@ -12,6 +12,8 @@ pub mod graph;
 pub mod names;
 pub mod plan;
 mod resolve;
+#[cfg(test)]
+mod tests;
 pub mod validate;
 pub mod wiring;
 

@@ -28,7 +28,7 @@ pub struct Plan {
 /// Nodes that are joined without a repartition topic between them: they run in one task.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SubTopology {
-    /// Its name: that of its first input in alphabetical order. Directories and edges go by it, never by a number.
+    /// Its name: that of its first input (topic or repartition) in alphabetical order. Directories and edges go by it, never by a number.
     pub name: Arc<str>,
     /// Its nodes, in order of declaration.
     pub nodes: Vec<NodeId>,
@@ -305,7 +305,11 @@ fn sub_topology(graph: &Graph, names: &[Arc<str>], readers: &[NodeId], nodes: Ve
         };
         inputs.push(Input { node: *id, kind, one_by_one: meets(graph, *id), policy: policy(graph, *id) });
     }
-    let first = inputs.iter().map(|input| &names[input.node.0]).min();
+    let first = inputs.iter().map(|input| match graph.node(input.node).kind {
+        NodeKind::RepartitionSource { sink: NodeId(sink) } => &names[sink],
+        _ => &names[input.node.0],
+    });
+    let first = first.min();
     let name = first.or_else(|| nodes.first().map(|node| &names[node.0])).cloned().unwrap_or_default();
     SubTopology { name, nodes, inputs, stores, outputs }
 }
