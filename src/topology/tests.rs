@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::plan::InternalKind;
-use super::{Layout, Renames, Topology};
+use super::{InternalKind, Layout, Renames, Topology};
 use crate::codec::NoKey;
 use crate::dsl::{Builder, Stream, Topic};
 use crate::operators::source::BadInput;
@@ -63,6 +62,24 @@ fn a_given_name_wins_and_what_lies_below_begins_with_it() {
     assert_eq!(repartitions(&topology), ["by-value", "firsts-by-count"]);
     let names: Vec<&str> = topology.plan().subs.iter().map(|sub| &*sub.name).collect();
     assert_eq!(names, ["in", "by-value", "firsts-by-count"]);
+}
+
+#[test]
+fn each_way_of_a_branch_can_have_its_own_name() {
+    let topology = built(|_, stream| {
+        let [even, odd] = stream.branch(|_, value| value.len() % 2);
+        even.named("even").group_by_key().count();
+        odd.named("odd").group_by_key().count();
+    });
+    assert_eq!(stores(&topology), ["even-count", "odd-count"]);
+}
+
+#[test]
+fn the_far_side_of_a_repartition_is_named_with_its_topic_and_named_once() {
+    let topology = built(|_, stream| stream.repartition().stream().named("far").to(OUT));
+    assert_eq!(repartitions(&topology), ["far"]);
+    let found = mistakes(|b| b.source(IN).stream().repartition().named("far").stream().named("away").to(OUT));
+    assert!(found[0].contains("named \"away\", and \"far\" before"), "{found:?}");
 }
 
 #[test]
