@@ -23,6 +23,7 @@
 //! markers need not read the records. The first byte of any later layout is another; a reader that does not know it stops.
 
 use super::CodecError;
+use super::marker::{Activity, Marker};
 use super::varint::{get_i64, get_u64, put_i64, put_u64};
 use crate::record::{Header, Headers};
 use crate::time::Timestamp;
@@ -32,58 +33,6 @@ pub const VERSION: u8 = 1;
 
 /// A frame is closed before it has more bytes than this. A record that alone has more goes in a frame of its own.
 pub const FRAME_BYTES: usize = 64 << 10;
-
-const TAIL: usize = 8;
-
-/// Whether an upstream task, or an input, has more to come.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Activity {
-    /// More may come; also what is assumed of one that has not been heard of.
-    #[default]
-    Active,
-    /// All that its inputs hold now has been read: what comes next is new.
-    CaughtUp,
-    /// Silent for so long that time goes on without it.
-    Idle,
-    /// A bounded run has read to its end.
-    End,
-}
-
-impl Activity {
-    pub(super) const fn code(self) -> u8 {
-        match self {
-            Self::Active => 0,
-            Self::CaughtUp => 1,
-            Self::Idle => 2,
-            Self::End => 3,
-        }
-    }
-
-    pub(super) const fn from_code(code: u8) -> Option<Self> {
-        Some(match code {
-            0 => Self::Active,
-            1 => Self::CaughtUp,
-            2 => Self::Idle,
-            3 => Self::End,
-            _ => return None,
-        })
-    }
-}
-
-/// How far time has come in one upstream task.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Marker {
-    /// Which edge it is about: a stable hash of the repartition's name.
-    pub edge: u64,
-    /// The upstream task's partition number.
-    pub task: u32,
-    /// How many tasks write this edge.
-    pub tasks: u32,
-    /// The edge's watermark.
-    pub watermark: Timestamp,
-    /// Whether more is to come.
-    pub activity: Activity,
-}
 
 /// One record of a frame, borrowed from it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -212,10 +161,9 @@ impl<'a> Frame<'a> {
             }
             None => return Err(CodecError::new("an empty message where a frame should be")),
         }
-        let (body, tail) = bytes[1..].split_last_chunk::<TAIL>().ok_or_else(cut_off)?;
-        let [a, b, c, d, e, f, g, h] = *tail;
-        let count = u32::from_be_bytes([a, b, c, d]);
-        let marker_bytes = u32::from_be_bytes([e, f, g, h]) as usize;
+        let (body, markers) = bytes[1..].split_last_chunk().ok_or_else(cut_off)?;
+        let (body, count) = body.split_last_chunk().ok_or_else(cut_off)?;
+        let (count, marker_bytes) = (u32::from_be_bytes(*count), u32::from_be_bytes(*markers) as usize);
         let middle = body.len().checked_sub(marker_bytes).ok_or_else(cut_off)?;
         let (records, markers) = body.split_at(middle);
         Ok(Self { records, markers, count })
@@ -308,6 +256,8 @@ fn marker(bytes: &mut &[u8]) -> Option<Marker> {
     Some(Marker { edge, task, tasks, watermark, activity })
 }
 
+/// Bytes that may be null; the outer `None` is a cut.
+#[expect(clippy::option_option, reason = "both may be missing, each for its own reason")]
 fn get_bytes<'a>(bytes: &mut &'a [u8]) -> Option<Option<&'a [u8]>> {
     match get_u64(bytes)? {
         0 => Some(None),
@@ -354,7 +304,9 @@ mod tests {
 
     fn frame() -> Vec<u8> {
         let mut encoder = FrameEncoder::default();
-        some_records().iter().for_each(|record| encoder.push(record));
+        for record in some_records() {
+            encoder.push(&record);
+        }
         let mut bytes = Vec::new();
         encoder.finish(&[marker()], &mut bytes);
         assert!(encoder.is_empty());

@@ -6,6 +6,7 @@ pub mod bytes;
 pub mod frame;
 pub mod int;
 pub mod json;
+pub mod marker;
 pub mod null;
 pub mod position;
 pub mod text;

@@ -18,7 +18,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 
 use super::CodecError;
-use super::frame::Activity;
+use super::marker::Activity;
 use super::varint::{get_i64, get_u64, put_i64, put_u64};
 use crate::time::Timestamp;
 

@@ -244,5 +244,7 @@ fn table<K: Key, V: Data, A: Data, F: Fold<K, V, A>>(
         let at = Standing { name, store, changelog, partition, emission, keeps_before };
         Aggregate::new(at, Arc::clone(&fold), out)
     });
+    // To people a table's values are what is in it, not the changes on its edges.
+    stream.graph.borrow_mut().node_mut(node).value_type = std::any::type_name::<A>();
     Table { graph: stream.graph.clone(), node, edge }
 }

@@ -32,7 +32,7 @@ impl<K: Item, V: Item> Stream<K, V> {
     /// # b.build().unwrap();
     /// ```
     #[track_caller]
-    #[must_use]
+    #[must_use = "a way that nothing reads loses its records"]
     pub fn branch<const N: usize>(&self, choose: impl Fn(&K, &V) -> usize + Send + Sync + 'static) -> [Self; N] {
         let (choose, above) = (Arc::new(choose), self.edge.clone());
         let ways: [Edge<K, V>; N] = std::array::from_fn(|_| Edge::new());
@@ -46,7 +46,11 @@ impl<K: Item, V: Item> Stream<K, V> {
                 above.join(Box::new(Branch::new(Arc::clone(&choose), ways)));
             }),
         );
-        ways.map(|edge| Self::new(Rc::clone(&self.graph), node, edge, self.rekeyed))
+        // Each way is a node, so that it can have a name; it needs no operator.
+        ways.map(|edge| {
+            let way = self.node::<K, V>("way", NodeKind::Stateless, vec![node], Box::new(|_| ()));
+            Self::new(Rc::clone(&self.graph), way, edge, self.rekeyed)
+        })
     }
 
     /// The records of both streams. Each keeps its order; between the two there is none.

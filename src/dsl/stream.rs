@@ -49,8 +49,9 @@ impl<K: 'static, V: 'static> Stream<K, V> {
     /// let stores: Vec<_> = b.build().unwrap().plan().subs.iter().flat_map(|sub| sub.stores.clone()).collect();
     /// assert_eq!(&*stores[0], "words-count");
     /// ```
+    #[track_caller]
     pub fn named(self, name: impl Into<String>) -> Self {
-        self.graph.borrow_mut().node_mut(self.node).named = Some(name.into());
+        self.graph.borrow_mut().give_name(self.node, name.into());
         self
     }
 

@@ -22,7 +22,7 @@ fn through(messages: &[Message], declare: impl FnOnce(Stream<String, String>)) -
     let b = Builder::new("test");
     declare(b.source(IN).on_bad_input(BadInput::Skip).stream());
     let mut driver = Driver::new(&b.build().unwrap());
-    messages.iter().for_each(|message| driver.send("in", message.clone()));
+    driver.send_all("in", messages);
     driver.run();
     driver
 }
@@ -126,7 +126,7 @@ fn where_two_ways_meet_again_records_keep_their_order_whatever_the_batch() {
     let outputs = [1, 2, usize::MAX].map(|batch| {
         let mut driver = Driver::new(&topology);
         driver.batch = batch;
-        abc().into_iter().for_each(|message| driver.send("in", message));
+        driver.send_all("in", &abc());
         driver.run().texts("out")
     });
     assert_eq!(outputs[0], ["a=1@10", "a=1-@10", "b=22-@30", "c=333@20", "c=333-@20"]);
@@ -160,8 +160,8 @@ fn each_record_may_choose_its_topic() {
 
 #[test]
 fn nulls_are_passed_through_as_nulls() {
-    let b = Builder::new("test");
     const NULLABLE_OUT: Topic<Option<String>, Option<String>> = Topic::new("out");
+    let b = Builder::new("test");
     b.source(IN_NULLABLE).stream().filter(|key, value| key.is_none() && value.is_none()).to(NULLABLE_OUT);
     let mut driver = Driver::new(&b.build().unwrap());
     driver.send("in", Message { timestamp: 7, ..Message::default() });
@@ -200,7 +200,7 @@ fn a_refused_record_fails_the_step_with_its_input_and_goes_by_policy_when_read_a
     let topology = b.build().unwrap();
 
     let mut driver = Driver::new(&topology);
-    abc().into_iter().for_each(|message| driver.send("in", message));
+    driver.send_all("in", &abc());
     driver.step(true);
     let failure = driver.failures.pop().unwrap();
     assert_eq!((failure.reason, failure.message.as_str()), (DropReason::Rejected, "no 22"));
@@ -208,7 +208,7 @@ fn a_refused_record_fails_the_step_with_its_input_and_goes_by_policy_when_read_a
     assert_eq!(failure.input.unwrap().0, 1);
 
     let mut again = Driver::new(&topology);
-    abc().into_iter().for_each(|message| again.send("in", message));
+    again.send_all("in", &abc());
     again.poison(1, 0, (failure.reason, failure.message));
     assert_eq!(again.run().texts("out"), ["a=1@10", "c=333@20"]);
     assert_eq!((again.bad[0].offset, again.bad[0].value.as_deref()), (1, Some(b"22".as_slice())));

@@ -28,8 +28,9 @@ impl<K: Key, V: Data> Clone for Table<K, V> {
 
 impl<K: Key, V: Data> Table<K, V> {
     /// Names the store, and with it the changelog and what lies below.
+    #[track_caller]
     pub fn named(self, name: impl Into<String>) -> Self {
-        self.graph.borrow_mut().node_mut(self.node).named = Some(name.into());
+        self.graph.borrow_mut().give_name(self.node, name.into());
         self
     }
 

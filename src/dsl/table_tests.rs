@@ -16,6 +16,7 @@ const KEYLESS: Topic<NoKey, String> = Topic::new("in");
 const OUT: Topic<String, String> = Topic::new("out");
 const COUNTS: Topic<String, u64> = Topic::new("out");
 
+#[expect(clippy::needless_pass_by_value, reason = "the signature that reduce asks for")]
 fn join(so_far: &mut String, more: String) {
     so_far.push_str(&more);
 }
@@ -165,7 +166,7 @@ fn combining_shuffles_one_record_a_key_and_gives_the_same_counts() {
         counts.sort();
         (shuffled, counts)
     };
-    let counts = vec!["a=100@49", "b=50@49", "c=50@49"];
+    let counts = ["a=100@49", "b=50@49", "c=50@49"];
     let named = |words: Grouped<String, String>| words.named("words-by-count");
     let (plain, combined) = (words(|words| named(words).count()), words(|words| named(words).combine().count()));
     let some = |shuffled: u32| (shuffled, counts.iter().map(ToString::to_string).collect::<Vec<_>>());

@@ -93,6 +93,13 @@ impl Driver {
         self.logs.entry((topic.into(), partition)).or_default().push(message);
     }
 
+    /// Appends to a topic, in order.
+    pub(crate) fn send_all(&mut self, topic: &str, messages: &[Message]) {
+        for message in messages {
+            self.send(topic, message.clone());
+        }
+    }
+
     /// Processes all there is, and commits; again, until nothing is left between the tasks.
     pub(crate) fn run(&mut self) -> &mut Self {
         while self.step(true) {}

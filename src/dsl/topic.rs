@@ -15,8 +15,10 @@ use crate::codec::{Codec, Data};
 /// ```
 pub struct Topic<K: Data, V: Data, KC = <K as Data>::Codec, VC = <V as Data>::Codec> {
     name: Cow<'static, str>,
-    of: PhantomData<fn() -> (K, V, KC, VC)>,
+    of: PhantomData<Types<K, V, KC, VC>>,
 }
+
+type Types<K, V, KC, VC> = fn() -> (K, V, KC, VC);
 
 impl<K: Data, V: Data, KC, VC> Topic<K, V, KC, VC> {
     /// The topic called `name`. The name is checked by [`Builder::build`](super::Builder::build).

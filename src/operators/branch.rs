@@ -8,13 +8,19 @@ use crate::record::Record;
 /// Sends each record the way whose number `choose` gives. A number without a way: dropped and counted as `no_branch`.
 pub struct Branch<K, V, F, const N: usize> {
     choose: Arc<F>,
-    ways: [(Vec<Record<K, V>>, Out<K, V>); N],
+    ways: [Way<K, V>; N],
+}
+
+/// The records that have taken a way, and where it leads.
+struct Way<K, V> {
+    taken: Vec<Record<K, V>>,
+    out: Out<K, V>,
 }
 
 impl<K, V, F, const N: usize> Branch<K, V, F, N> {
     /// Branches into `ways`.
     pub fn new(choose: Arc<F>, ways: [Out<K, V>; N]) -> Self {
-        Self { choose, ways: ways.map(|out| (Vec::new(), out)) }
+        Self { choose, ways: ways.map(|out| Way { taken: Vec::new(), out }) }
     }
 }
 
@@ -27,17 +33,17 @@ where
     fn push(&mut self, batch: &mut Vec<Record<K, V>>, cx: &mut Cx) {
         for record in batch.drain(..) {
             match self.ways.get_mut((self.choose)(&record.key, &record.value)) {
-                Some((taken, _)) => taken.push(record),
+                Some(way) => way.taken.push(record),
                 None => cx.drops.count(DropReason::NoBranch),
             }
         }
-        for (taken, out) in &mut self.ways {
+        for Way { taken, out } in &mut self.ways {
             out.push(taken, cx);
         }
     }
 
     fn signal(&mut self, signal: Signal, cx: &mut Cx) {
-        for (_, out) in &mut self.ways {
+        for Way { out, .. } in &mut self.ways {
             out.signal(signal, cx);
         }
     }

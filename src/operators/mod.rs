@@ -16,6 +16,8 @@ pub mod peek;
 pub mod queue;
 pub mod repartition;
 pub mod require_key;
+#[cfg(test)]
+mod signal_tests;
 pub mod sink;
 pub mod source;
 #[cfg(test)]

@@ -115,6 +115,21 @@ impl Graph {
         &mut self.nodes[id.0]
     }
 
+    /// Gives a node the user's name. What reads a repartition topic has no name but the topic's.
+    #[track_caller]
+    pub(crate) fn give_name(&mut self, id: NodeId, name: String) {
+        let id = match self.node(id).kind {
+            NodeKind::RepartitionSource { sink } => sink,
+            _ => id,
+        };
+        let node = &self.nodes[id.0];
+        if let Some(other) = node.named.as_ref().filter(|other| **other != name) {
+            let message = format!("named {name:?}, and {other:?} before: one name is enough");
+            self.mistakes.push(Mistake::between(Location::caller(), node.location, message));
+        }
+        self.nodes[id.0].named = Some(name);
+    }
+
     /// All nodes, in order of declaration.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = (NodeId, &Node)> {
         self.nodes.iter().enumerate().map(|(place, node)| (NodeId(place), node))

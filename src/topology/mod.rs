@@ -2,22 +2,27 @@
 //!
 //! - [`graph`]: the nodes, each with the line that declared it.
 //! - [`names`]: what nodes, stores and internal topics are called, from the structure alone.
-//! - [`plan`]: sub-topologies, and, once the broker's partition counts are known, the tasks and internal topics.
+//! - [`mod@plan`], the sub-topologies.
+//! - [`layout`]: the plan, once the broker's partition counts are known: the tasks and our own topics.
 //! - [`validate`]: all mistakes of a declaration at once.
 //! - [`wiring`]: the operators of one task.
 //! - [`describe`]: the plan for people.
 
 pub mod describe;
 pub mod graph;
+pub mod layout;
 pub mod names;
 pub mod plan;
 mod resolve;
+#[cfg(test)]
+mod tests;
 pub mod validate;
 pub mod wiring;
 
 use std::sync::{Mutex, PoisonError};
 
-pub use plan::{InputKind, InputLayout, InternalTopic, Layout, Plan, Renames, StoreLayout, SubLayout, SubTopology};
+pub use layout::{InputLayout, InternalKind, InternalTopic, Layout, Renames, StoreLayout, SubLayout};
+pub use plan::{InputKind, Plan, SubTopology};
 pub use validate::{Mistake, Mistakes};
 pub use wiring::{TaskContext, TaskId, TaskOptions, WiredTask, Wiring};
 

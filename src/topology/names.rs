@@ -62,17 +62,12 @@ impl Naming {
             }
             (_, Some(named)) => (named.clone(), named.clone()),
             (NodeKind::Source { topic, .. }, None) => (topic.clone(), topic.clone()),
-            (NodeKind::Stateful { .. }, None) => {
-                let name = format!("{above}-{}", node.label);
-                (name.clone(), name)
-            }
-            // Grouping is no step of its own to the user: what follows is called as if it were not there.
-            (NodeKind::RepartitionSink { implied: true, .. }, None) => (format!("{above}-{}", node.label), above),
-            (NodeKind::RepartitionSink { implied: false, .. }, None) => {
-                let name = format!("{above}-{}", node.label);
-                (name.clone(), name)
-            }
             (NodeKind::Sink { topic: Some(topic) }, None) => (format!("to-{topic}"), above),
+            // Grouping is no step of its own to the user: what follows is called as if it were not there.
+            (NodeKind::Stateful { .. } | NodeKind::RepartitionSink { implied: false, .. }, None) => {
+                let name = format!("{above}-{}", node.label);
+                (name.clone(), name)
+            }
             (_, None) => (format!("{above}-{}", node.label), above),
         };
         self.names.push(name);
@@ -91,7 +86,7 @@ impl Naming {
 /// Stores and repartition topics with equal names, or with that of anything that the user named.
 fn find_ties(graph: &Graph, names: &[String], mistakes: &mut Vec<Mistake>) {
     let mut holders: BTreeMap<(&str, bool), NodeId> = BTreeMap::new();
-    let mut named: BTreeMap<&str, NodeId> = BTreeMap::new();
+    let mut given_names: BTreeMap<&str, NodeId> = BTreeMap::new();
     for (id, node) in graph.iter() {
         let name = names[id.0].as_str();
         if node.kind.holds_bytes() {
@@ -112,7 +107,7 @@ fn find_ties(graph: &Graph, names: &[String], mistakes: &mut Vec<Mistake>) {
             }
         }
         if let Some(given) = &node.named
-            && let Some(other) = named.insert(given, id)
+            && let Some(other) = given_names.insert(given, id)
         {
             let other = graph.node(other);
             // A store may share its name with the repartition topic in front of it.

@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::layout::{InputLayout, InternalKind, InternalTopic, Layout, Renames, StoreLayout, SubLayout};
 use super::names::topic_name_mistake;
-use super::plan::{
-    Fnv, InputKind, InputLayout, InternalKind, InternalTopic, Layout, Plan, Renames, StoreLayout, SubLayout,
-};
+use super::plan::{Fnv, InputKind, Plan};
 use crate::error::{Error, ErrorKind, Result};
 use crate::operators::source::BadInput;
 

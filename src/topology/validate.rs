@@ -59,7 +59,8 @@ pub struct Mistakes {
 }
 
 impl Mistakes {
-    pub(super) fn new(topology: String, mistakes: Vec<Mistake>) -> Self {
+    pub(super) fn new(topology: String, mut mistakes: Vec<Mistake>) -> Self {
+        mistakes.sort_by_key(|mistake| mistake.at.map(|at| (at.file(), at.line(), at.column())));
         Self { topology, mistakes }
     }
 
@@ -131,6 +132,15 @@ pub(super) fn check(name: &str, graph: &Graph, names: &[Arc<str>], mistakes: &mu
                 mistakes.push(Mistake::at(node.location, message));
             }
             _ => {}
+        }
+    }
+    for (id, node) in graph.iter() {
+        // Sub-topologies are called by what they read, and so are their directories.
+        if matches!(node.kind, NodeKind::RepartitionSink { .. })
+            && let Some(source) = read.get(&*names[id.0])
+        {
+            let message = format!("a repartition topic and the topic {} have one name: choose another", names[id.0]);
+            mistakes.push(Mistake::between(node.location, source.location, message));
         }
     }
     for (_, node) in graph.iter() {

@@ -5,7 +5,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::graph::{Graph, NodeId, NodeKind};
-use super::plan::{Layout, Plan, SubLayout, SubTopology};
+use super::layout::{Layout, Renames, SubLayout};
+use super::plan::{Plan, SubTopology};
 use crate::operators::Emission;
 use crate::operators::source::{BadInput, SourcePort};
 use crate::operators::stores::StorePort;
@@ -14,7 +15,7 @@ use crate::state::TaskState;
 /// One task: a sub-topology and a partition number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TaskId {
-    /// The place of the sub-topology in [`Plan::subs`] and [`Layout::subs`].
+    /// The place of the sub-topology in [`Plan`]'s and in the [`Layout`]'s.
     pub sub: usize,
     /// The partition that it reads of each input.
     pub partition: u32,
@@ -157,7 +158,7 @@ impl<'a> Wiring<'a> {
 
     /// The topics' actual names.
     #[must_use]
-    pub fn renames(&self) -> &'a super::plan::Renames {
+    pub fn renames(&self) -> &'a Renames {
         &self.context.layout.renames
     }
 
