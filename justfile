@@ -19,7 +19,7 @@ test-real *ARGS:
 lint:
   cargo fmt --check
   cargo clippy --all-targets -- -D warnings
-  RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --document-private-items
+  RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --lib
 
 # Everything that a change must pass, or only the steps that are named
 ci *STEPS:

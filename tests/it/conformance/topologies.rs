@@ -9,7 +9,7 @@ const IN: Topic<String, String> = Topic::new("in");
 /// The aggregations get nulls, which they must leave out.
 const NULLABLE_IN: Topic<String, Option<String>> = Topic::new("in");
 const OUT: Topic<String, String> = Topic::new("out");
-/// What a table gives: a deleted row would be a null.
+/// What a table gives: a deleted row is a null.
 const UPDATES_OUT: Topic<String, Option<String>> = Topic::new("out");
 
 type Declare = fn(&Builder);
@@ -43,7 +43,7 @@ fn present(value: Option<String>) -> String {
     value.expect("a record without a value does not get here")
 }
 
-fn write_counts(counts: &Table<String, i64>) {
+fn write_counts(counts: &Table<String, u64>) {
     counts.to_stream().map_values(|count| count.map(|count| count.to_string())).to(UPDATES_OUT);
 }
 
@@ -59,7 +59,7 @@ fn filter_map_flatmap(b: &Builder) {
 fn filter_not_select_key(b: &Builder) {
     b.source(IN)
         .stream()
-        .filter(|_, value| number(value) <= 50)
+        .filter_not(|_, value| number(value) > 50)
         .rekey(|_, value| format!("n{}", number(value) % 3))
         .to(OUT);
 }
@@ -80,20 +80,19 @@ fn count(b: &Builder) {
 }
 
 fn reduce_sum(b: &Builder) {
-    let sums = b.source(NULLABLE_IN).stream().group_by_key().reduce(|sum, more| {
-        let total = number(sum.as_deref().unwrap_or("0")) + number(&present(more));
-        *sum = Some(total.to_string());
-    });
-    sums.to_stream().map_values(Option::flatten).to(UPDATES_OUT);
+    let sum = |sum: &mut Option<String>, more: Option<String>| {
+        let so_far = sum.as_deref().expect("a sum is never null");
+        *sum = Some((number(so_far) + number(&present(more))).to_string());
+    };
+    b.source(NULLABLE_IN).stream().group_by_key().reduce(sum).to(UPDATES_OUT);
 }
 
 fn aggregate_concat(b: &Builder) {
-    let joined =
-        b.source(NULLABLE_IN).stream().group_by_key().aggregate(String::new, |_, joined: &mut String, value| {
-            joined.push('|');
-            joined.push_str(&present(value));
-        });
-    joined.to_stream().to(UPDATES_OUT);
+    let append = |_: &String, joined: &mut String, value: Option<String>| {
+        joined.push('|');
+        joined.push_str(&present(value));
+    };
+    b.source(NULLABLE_IN).stream().group_by_key().aggregate(String::new, append).to(OUT);
 }
 
 fn group_by_new_key_count(b: &Builder) {
@@ -101,6 +100,6 @@ fn group_by_new_key_count(b: &Builder) {
 }
 
 fn repartition_count(b: &Builder) {
-    let by_group = b.source(IN).stream().rekey(|_, value| format!("g{}", number(value) % 4));
-    write_counts(&by_group.repartition("by-group", Some(1)).group_by_key().count());
+    let grouped = b.source(IN).stream().rekey(|_, value| format!("g{}", number(value) % 4));
+    write_counts(&grouped.repartition().partitions(1).named("by-group").stream().group_by_key().count());
 }
