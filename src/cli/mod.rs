@@ -14,6 +14,7 @@ mod parse;
 mod run;
 mod settings;
 mod signals;
+mod token;
 mod topologies;
 
 use std::io::{self, IsTerminal};

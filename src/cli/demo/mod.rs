@@ -15,7 +15,7 @@ use super::catalog::{Catalog, Demo};
 use super::failure::{Failure, print};
 use super::fleet::Fleet;
 use super::signals::{self, Stop};
-use super::{connect, describe};
+use super::{connect, describe, token};
 use crate::broker::{Broker, NewTopic};
 use crate::error::{Error, ErrorKind, Result};
 use crate::generate::{Faults, Generator, Options, Pace, Watch, drive};
@@ -73,7 +73,7 @@ fn open(catalog: &Catalog, arguments: &DemoArguments, stop: Stop) -> Result<(Mar
     config.threads = THREADS;
     let mut fleet = Fleet::default();
     fleet.start(entry.name, App::new(topology, Arc::clone(&broker), config).metrics(&metrics))?;
-    let http = listen(arguments.http, &fleet.sources(&metrics, descriptions, None))?;
+    let http = listen(arguments.http, &fleet.sources(&metrics, descriptions, token::find(None)?))?;
     let board = Board::new(&*broker, &catalog.demo)?;
     let generator = sell(generator, &broker, &clock, rate, &stop)?;
     Ok((Market { clock, metrics, fleet, generator, http, stop }, board))
