@@ -20,7 +20,7 @@ use crate::broker::{Broker, NewTopic};
 use crate::error::{Error, ErrorKind, Result};
 use crate::generate::{Faults, Generator, Options, Pace, Watch, drive};
 use crate::http::{HttpServer, Sources};
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Totals};
 use crate::operators::source::BadInput;
 use crate::runtime::{App, Config};
 use crate::time::{Clock, SystemClock};
@@ -37,6 +37,7 @@ const HTTP: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOS
 
 /// What runs while the screen shows it.
 struct Market {
+    inputs: &'static [&'static str],
     clock: Arc<dyn Clock>,
     metrics: Metrics,
     fleet: Fleet,
@@ -76,7 +77,7 @@ fn open(catalog: &Catalog, arguments: &DemoArguments, stop: Stop) -> Result<(Mar
     let http = listen(arguments.http, &fleet.sources(&metrics, descriptions, token::find(None)?))?;
     let board = Board::new(&*broker, &catalog.demo)?;
     let generator = sell(generator, &broker, &clock, rate, &stop)?;
-    Ok((Market { clock, metrics, fleet, generator, http, stop }, board))
+    Ok((Market { inputs: entry.inputs, clock, metrics, fleet, generator, http, stop }, board))
 }
 
 /// Listens at the address that was asked for, or else at the usual one, or else anywhere.
@@ -129,7 +130,7 @@ fn show(
     loop {
         board.update()?;
         let elapsed = market.clock.elapsed().saturating_sub(start);
-        let totals = market.metrics.topology(demo.topology).totals();
+        let totals = market.totals(demo);
         let snapshot = Snapshot {
             topology: demo.topology,
             threads: THREADS,
@@ -154,6 +155,13 @@ fn welcome(market: &Market, demo: &Demo) -> String {
 }
 
 impl Market {
+    /// What has been counted; of the records only those of the input topics, or each would count again after a shuffle.
+    fn totals(&self, demo: &Demo) -> Totals {
+        let metrics = self.metrics.topology(demo.topology);
+        let records_in = self.inputs.iter().map(|topic| metrics.records_in(topic).get()).sum();
+        Totals { records_in, ..metrics.totals() }
+    }
+
     fn ended(&self) -> bool {
         self.stop.asked() || self.fleet.ended() || self.generator.is_finished()
     }
