@@ -86,7 +86,7 @@ pub(super) struct LogArguments {
     /// How log lines are written
     #[arg(long, global = true, value_name = "FORMAT", value_enum, default_value_t)]
     pub(super) log: LogFormat,
-    /// error, warn, info, debug, trace, or a filter as in `RUST_LOG`, which it overrides [default: info]
+    /// error, warn, info, debug, trace, or a filter as in `RUST_LOG`, which it overrides [default: info; warn for the demo and local]
     #[arg(long, global = true, value_name = "LEVEL")]
     pub(super) log_level: Option<String>,
 }

@@ -14,6 +14,7 @@ mod parse;
 mod run;
 mod settings;
 mod signals;
+mod token;
 mod topologies;
 
 use std::io::{self, IsTerminal};
@@ -42,7 +43,9 @@ pub fn main(catalog: &Catalog) -> ExitCode {
 fn dispatch(catalog: &Catalog, arguments: Arguments) -> Result<(), Failure> {
     let Arguments { command, demo, log } = arguments;
     let screen = command.is_none() && io::stdout().is_terminal();
-    logging::start(&log, screen)?;
+    // What runs for a moment beside its own output says only what is wrong.
+    let level = if matches!(command, None | Some(Command::Local(_))) { "warn" } else { "info" };
+    logging::start(&log, level, screen)?;
     let Some(command) = command else { return demo::demo(catalog, &demo, screen) };
     demo.must_be_empty()?;
     match command {

@@ -8,9 +8,9 @@ use super::catalog::Catalog;
 use super::failure::Failure;
 use super::fleet::Fleet;
 use super::settings::Layer;
-use super::{connect, describe, signals};
+use super::{connect, describe, signals, token};
 use crate::broker::Broker;
-use crate::http::{HttpServer, Token};
+use crate::http::{HttpServer, check_open};
 use crate::metrics::Metrics;
 use crate::operators::source::BadInput;
 use crate::runtime::{App, Config};
@@ -21,7 +21,10 @@ pub(super) fn run(catalog: &Catalog, arguments: &RunArguments) -> Result<(), Fai
     let settings = settings(arguments)?;
     let bad_input = settings.bad_input.clone().unwrap_or_default();
     let topologies = build(catalog, &arguments.topologies, &bad_input)?;
-    let token = token(&settings)?;
+    let token = token::find(settings.http_token_file.as_deref())?;
+    if let Some(addr) = settings.http {
+        check_open(addr, token.as_ref())?;
+    }
     let Some(bootstrap_servers) = &settings.bootstrap_servers else {
         return Err(Failure::Usage(
             "no Kafka is named; give --bootstrap-servers HOST:PORT, or try `millstream local`".into(),
@@ -62,16 +65,6 @@ fn settings(arguments: &RunArguments) -> Result<Layer, Failure> {
     let environment = Layer::environment(variables)?;
     let file = arguments.config.as_deref().map(Layer::file).transpose()?.unwrap_or_default();
     Ok(arguments.layer().over(file).over(environment))
-}
-
-/// The token in the file that is named, or else in the environment.
-fn token(settings: &Layer) -> Result<Option<Token>, Failure> {
-    let token = match (&settings.http_token_file, std::env::var("MILLSTREAM_HTTP_TOKEN")) {
-        (Some(path), _) => Some(Token::read(path)?),
-        (None, Ok(secret)) => Some(Token::new(&secret)?),
-        (None, Err(_)) => None,
-    };
-    Ok(token)
 }
 
 fn start(

@@ -60,13 +60,7 @@ impl HttpServer {
     /// # Errors
     /// When the address is not loopback and there is no token, or when it cannot be listened at.
     pub fn start(addr: SocketAddr, sources: Sources) -> Result<Self> {
-        if !addr.ip().is_loopback() && sources.token.is_none() {
-            return Err(Error::new(
-                ErrorKind::Config,
-                format!("the HTTP address {addr} is open to the network, without a token"),
-            )
-            .remedy("give one with --http-token-file or MILLSTREAM_HTTP_TOKEN, or listen at 127.0.0.1"));
-        }
+        check_open(addr, sources.token.as_ref())?;
         let cannot = |error| {
             Error::new(ErrorKind::Config, format!("cannot listen for HTTP at {addr}"))
                 .caused_by(error)
@@ -88,6 +82,18 @@ impl HttpServer {
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
+}
+
+/// Refuses an address that a network can reach where there is no token.
+///
+/// # Errors
+/// When it is such an address.
+pub fn check_open(addr: SocketAddr, token: Option<&Token>) -> Result<()> {
+    if addr.ip().is_loopback() || token.is_some() {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Config, format!("the HTTP address {addr} is open to the network, without a token"))
+        .remedy("give one with --http-token-file or MILLSTREAM_HTTP_TOKEN, or listen at 127.0.0.1"))
 }
 
 async fn serve(listener: tokio::net::TcpListener, sources: Sources, stopped: oneshot::Receiver<()>) {

@@ -121,6 +121,18 @@ mod tests {
     }
 
     #[test]
+    fn the_formula_gives_every_total_of_a_real_export() {
+        let lines = include_str!("testdata/purchases.jsonl").lines();
+        let read: Vec<Purchase> = lines.map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(read.len(), 290);
+        for purchase in read {
+            let (price, supplement) = (purchase.price.unwrap(), purchase.supplement_price.unwrap());
+            let total = total_purchase(price, supplement, purchase.quantity, purchase.member_discount.unwrap());
+            assert_eq!(total, purchase.total_purchase, "{}", purchase.transaction_time);
+        }
+    }
+
+    #[test]
     fn what_is_missing_stays_missing_and_what_is_added_is_passed_over() {
         let text = r#"{"transaction_time":"2022-08-31 08:00:34","quantity":1,"total_purchase":1.10,"till":7}"#;
         let purchase: Purchase = serde_json::from_str(text).unwrap();

@@ -15,12 +15,12 @@ use super::catalog::{Catalog, Demo};
 use super::failure::{Failure, print};
 use super::fleet::Fleet;
 use super::signals::{self, Stop};
-use super::{connect, describe};
+use super::{connect, describe, token};
 use crate::broker::{Broker, NewTopic};
 use crate::error::{Error, ErrorKind, Result};
 use crate::generate::{Faults, Generator, Options, Pace, Watch, drive};
 use crate::http::{HttpServer, Sources};
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Totals};
 use crate::operators::source::BadInput;
 use crate::runtime::{App, Config};
 use crate::time::{Clock, SystemClock};
@@ -37,6 +37,7 @@ const HTTP: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOS
 
 /// What runs while the screen shows it.
 struct Market {
+    inputs: &'static [&'static str],
     clock: Arc<dyn Clock>,
     metrics: Metrics,
     fleet: Fleet,
@@ -73,10 +74,10 @@ fn open(catalog: &Catalog, arguments: &DemoArguments, stop: Stop) -> Result<(Mar
     config.threads = THREADS;
     let mut fleet = Fleet::default();
     fleet.start(entry.name, App::new(topology, Arc::clone(&broker), config).metrics(&metrics))?;
-    let http = listen(arguments.http, &fleet.sources(&metrics, descriptions, None))?;
+    let http = listen(arguments.http, &fleet.sources(&metrics, descriptions, token::find(None)?))?;
     let board = Board::new(&*broker, &catalog.demo)?;
     let generator = sell(generator, &broker, &clock, rate, &stop)?;
-    Ok((Market { clock, metrics, fleet, generator, http, stop }, board))
+    Ok((Market { inputs: entry.inputs, clock, metrics, fleet, generator, http, stop }, board))
 }
 
 /// Listens at the address that was asked for, or else at the usual one, or else anywhere.
@@ -129,7 +130,7 @@ fn show(
     loop {
         board.update()?;
         let elapsed = market.clock.elapsed().saturating_sub(start);
-        let totals = market.metrics.topology(demo.topology).totals();
+        let totals = market.totals(demo);
         let snapshot = Snapshot {
             topology: demo.topology,
             threads: THREADS,
@@ -154,6 +155,13 @@ fn welcome(market: &Market, demo: &Demo) -> String {
 }
 
 impl Market {
+    /// What has been counted; of the records only those of the input topics, or each would count again after a shuffle.
+    fn totals(&self, demo: &Demo) -> Totals {
+        let metrics = self.metrics.topology(demo.topology);
+        let records_in = self.inputs.iter().map(|topic| metrics.records_in(topic).get()).sum();
+        Totals { records_in, ..metrics.totals() }
+    }
+
     fn ended(&self) -> bool {
         self.stop.asked() || self.fleet.ended() || self.generator.is_finished()
     }
