@@ -227,6 +227,19 @@ fn topics_go_by_their_actual_names() {
 }
 
 #[test]
+fn behind_a_shuffle_of_sources_that_disagree_bad_input_stops() {
+    let policy = |one: BadInput, other: BadInput| {
+        let b = Builder::new("test");
+        let one = b.source(IN).on_bad_input(one).stream();
+        let both = one.merge(&b.source(OTHER).on_bad_input(other).stream());
+        both.group_by(|_, value| value.clone()).count();
+        b.build().unwrap().plan().subs[1].inputs[0].policy.clone()
+    };
+    assert_eq!(policy(BadInput::Skip, BadInput::Skip), BadInput::Skip);
+    assert_eq!(policy(BadInput::Skip, BadInput::dead_letter("dead")), BadInput::Fail);
+}
+
+#[test]
 fn the_fingerprint_tells_plans_apart_and_not_lines() {
     let counting = || built(|_, stream| stream.group_by_key().count().to(Topic::<String, u64>::new("out")));
     let one = counting();
