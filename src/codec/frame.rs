@@ -24,7 +24,7 @@
 
 use super::CodecError;
 use super::marker::{Activity, Marker};
-use super::varint::{get_i64, get_u64, put_i64, put_u64};
+use super::varint::{read_i64, read_u64, write_i64, write_u64};
 use crate::record::{Header, Headers};
 use crate::time::Timestamp;
 
@@ -65,12 +65,12 @@ impl FrameEncoder {
         }
         let out = &mut self.bytes;
         // The subtraction may wrap for times an age apart; the reader's addition wraps back.
-        put_i64(out, record.timestamp.millis().wrapping_sub(self.last));
-        put_u64(out, record.behind);
+        write_i64(record.timestamp.millis().wrapping_sub(self.last), out);
+        write_u64(record.behind, out);
         put_bytes(out, record.key);
-        put_u64(out, record.headers.iter().len() as u64);
+        write_u64(record.headers.iter().len() as u64, out);
         for header in &record.headers {
-            put_u64(out, header.name.len() as u64);
+            write_u64(header.name.len() as u64, out);
             out.extend_from_slice(header.name.as_bytes());
             put_bytes(out, header.value.as_deref());
         }
@@ -106,9 +106,9 @@ impl FrameEncoder {
         let start = out.len();
         for marker in markers {
             out.extend_from_slice(&marker.edge.to_be_bytes());
-            put_u64(out, u64::from(marker.task));
-            put_u64(out, u64::from(marker.tasks));
-            put_i64(out, marker.watermark.millis());
+            write_u64(u64::from(marker.task), out);
+            write_u64(u64::from(marker.tasks), out);
+            write_i64(marker.watermark.millis(), out);
             out.push(marker.activity.code());
         }
         let marker_bytes = u32::try_from(out.len() - start).unwrap_or(u32::MAX);
@@ -121,7 +121,7 @@ impl FrameEncoder {
 }
 
 fn put_bytes(out: &mut Vec<u8>, bytes: Option<&[u8]>) {
-    put_u64(out, bytes.map_or(0, |bytes| bytes.len() as u64 + 1));
+    write_u64(bytes.map_or(0, |bytes| bytes.len() as u64 + 1), out);
     out.extend_from_slice(bytes.unwrap_or_default());
 }
 
@@ -227,13 +227,13 @@ fn cut_off() -> CodecError {
 }
 
 fn record<'a>(bytes: &mut &'a [u8], last: &mut i64) -> Option<FrameRecord<'a>> {
-    *last = last.wrapping_add(get_i64(bytes)?);
-    let behind = get_u64(bytes)?;
+    *last = last.wrapping_add(read_i64(bytes).ok()?);
+    let behind = read_u64(bytes).ok()?;
     let key = get_bytes(bytes)?;
-    let count = get_u64(bytes)?;
+    let count = read_u64(bytes).ok()?;
     let mut headers = Vec::new();
     for _ in 0..count {
-        let length = usize::try_from(get_u64(bytes)?).ok()?;
+        let length = usize::try_from(read_u64(bytes).ok()?).ok()?;
         let name = std::str::from_utf8(take(bytes, length)?).ok()?.to_owned();
         headers.push(Header { name, value: get_bytes(bytes)?.map(<[u8]>::to_vec) });
     }
@@ -249,9 +249,9 @@ fn record<'a>(bytes: &mut &'a [u8], last: &mut i64) -> Option<FrameRecord<'a>> {
 
 fn marker(bytes: &mut &[u8]) -> Option<Marker> {
     let edge = u64::from_be_bytes(take(bytes, 8)?.try_into().ok()?);
-    let task = u32::try_from(get_u64(bytes)?).ok()?;
-    let tasks = u32::try_from(get_u64(bytes)?).ok()?;
-    let watermark = Timestamp::from_millis(get_i64(bytes)?);
+    let task = u32::try_from(read_u64(bytes).ok()?).ok()?;
+    let tasks = u32::try_from(read_u64(bytes).ok()?).ok()?;
+    let watermark = Timestamp::from_millis(read_i64(bytes).ok()?);
     let activity = Activity::from_code(*take(bytes, 1)?.first()?)?;
     Some(Marker { edge, task, tasks, watermark, activity })
 }
@@ -259,7 +259,7 @@ fn marker(bytes: &mut &[u8]) -> Option<Marker> {
 /// Bytes that may be null; the outer `None` is a cut.
 #[expect(clippy::option_option, reason = "both may be missing, each for its own reason")]
 fn get_bytes<'a>(bytes: &mut &'a [u8]) -> Option<Option<&'a [u8]>> {
-    match get_u64(bytes)? {
+    match read_u64(bytes).ok()? {
         0 => Some(None),
         more => Some(Some(take(bytes, usize::try_from(more - 1).ok()?)?)),
     }

@@ -19,7 +19,7 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 
 use super::CodecError;
 use super::marker::Activity;
-use super::varint::{get_i64, get_u64, put_i64, put_u64};
+use super::varint::{read_i64, read_u64, write_i64, write_u64};
 use crate::time::Timestamp;
 
 /// How long the text may be, as brokers are set by default.
@@ -58,17 +58,17 @@ impl Position {
     #[must_use]
     pub fn encode(&self) -> String {
         let mut out = vec![VERSION];
-        put_u64(&mut out, self.sequence);
-        put_u64(&mut out, u64::from(self.index));
-        put_i64(&mut out, self.watermark.millis());
+        write_u64(self.sequence, &mut out);
+        write_u64(u64::from(self.index), &mut out);
+        write_i64(self.watermark.millis(), &mut out);
         out.push(self.activity.code());
-        put_u64(&mut out, self.upstream.len() as u64);
+        write_u64(self.upstream.len() as u64, &mut out);
         let (mut next, mut last) = (0, self.watermark.millis());
         for upstream in &self.upstream {
             debug_assert!(u64::from(upstream.task) >= next, "upstream tasks are in order");
             let gap = u64::from(upstream.task).saturating_sub(next);
-            put_u64(&mut out, gap << 2 | u64::from(upstream.activity.code()));
-            put_i64(&mut out, upstream.watermark.millis().wrapping_sub(last));
+            write_u64(gap << 2 | u64::from(upstream.activity.code()), &mut out);
+            write_i64(upstream.watermark.millis().wrapping_sub(last), &mut out);
             (next, last) = (u64::from(upstream.task) + 1, upstream.watermark.millis());
         }
         STANDARD_NO_PAD.encode(out)
@@ -103,20 +103,20 @@ impl Position {
 
 fn read(mut bytes: &[u8]) -> Option<Position> {
     let bytes = &mut bytes;
-    let sequence = get_u64(bytes)?;
-    let index = u32::try_from(get_u64(bytes)?).ok()?;
-    let watermark = Timestamp::from_millis(get_i64(bytes)?);
+    let sequence = read_u64(bytes).ok()?;
+    let index = u32::try_from(read_u64(bytes).ok()?).ok()?;
+    let watermark = Timestamp::from_millis(read_i64(bytes).ok()?);
     let (code, rest) = bytes.split_first()?;
     *bytes = rest;
     let activity = Activity::from_code(*code)?;
-    let count = get_u64(bytes)?;
+    let count = read_u64(bytes).ok()?;
     let (mut next, mut last) = (0_u64, watermark.millis());
     let mut upstream = Vec::new();
     for _ in 0..count {
-        let packed = get_u64(bytes)?;
+        let packed = read_u64(bytes).ok()?;
         let task = u32::try_from(next.checked_add(packed >> 2)?).ok()?;
         let activity = Activity::from_code(u8::try_from(packed & 3).ok()?)?;
-        last = last.wrapping_add(get_i64(bytes)?);
+        last = last.wrapping_add(read_i64(bytes).ok()?);
         upstream.push(Upstream { task, watermark: Timestamp::from_millis(last), activity });
         next = u64::from(task) + 1;
     }

@@ -1,43 +1,68 @@
-//! Variable-length integers: seven bits a byte, the lowest first; the top bit says that more follow.
+//! Integers of variable length: LEB128, and zigzag for signed ones. Small numbers take one byte, the largest ten.
+//!
+//! There is one way to write each number: reading refuses padded forms and whatever does not fit 64 bits, so that equal
+//! numbers always have equal bytes.
 
-/// Appends `v` in one to ten bytes.
-pub fn put_u64(out: &mut Vec<u8>, mut v: u64) {
-    while v >= 0x80 {
-        #[expect(clippy::cast_possible_truncation, reason = "the lowest seven bits are meant")]
-        out.push(v as u8 | 0x80);
-        v >>= 7;
+use super::CodecError;
+
+/// The most bytes that a number takes.
+pub const MAX_LEN: usize = 10;
+
+/// Appends `number`, seven bits a byte, the lowest first.
+pub fn write_u64(mut number: u64, out: &mut Vec<u8>) {
+    while number >= 0x80 {
+        out.push(number.to_le_bytes()[0] | 0x80);
+        number >>= 7;
     }
-    #[expect(clippy::cast_possible_truncation, reason = "below 0x80")]
-    out.push(v as u8);
+    out.push(number.to_le_bytes()[0]);
 }
 
-/// Appends `v` such that numbers near 0 of either sign are short (zigzag).
-pub fn put_i64(out: &mut Vec<u8>, v: i64) {
-    put_u64(out, ((v << 1) ^ (v >> 63)).cast_unsigned());
+/// Appends `number` so that small magnitudes of either sign are short.
+pub fn write_i64(number: i64, out: &mut Vec<u8>) {
+    write_u64(zigzag(number), out);
 }
 
-/// Reads what [`put_u64`] wrote and moves `bytes` past it; `None` where it is cut off or longer than ten bytes.
-pub fn get_u64(bytes: &mut &[u8]) -> Option<u64> {
-    let mut v = 0;
-    for shift in (0..64).step_by(7) {
-        let (first, rest) = bytes.split_first()?;
-        *bytes = rest;
-        let bits = u64::from(first & 0x7f);
-        if shift == 63 && bits > 1 {
-            return None;
+/// Takes a number from the front of `bytes`.
+///
+/// # Errors
+/// When the bytes end within the number, it does not fit 64 bits, or it is not written in the shortest way.
+pub fn read_u64(bytes: &mut &[u8]) -> Result<u64, CodecError> {
+    let mut number = 0;
+    for (place, &byte) in bytes.iter().take(MAX_LEN).enumerate() {
+        let bits = u64::from(byte & 0x7f);
+        if place == MAX_LEN - 1 && bits > 1 {
+            return Err(CodecError::new("a number of variable length is larger than 64 bits"));
         }
-        v |= bits << shift;
-        if first & 0x80 == 0 {
-            return Some(v);
+        number |= bits << (7 * place);
+        if byte & 0x80 == 0 {
+            if byte == 0 && place > 0 {
+                return Err(CodecError::new("a number of variable length is padded with zeros"));
+            }
+            *bytes = &bytes[place + 1..];
+            return Ok(number);
         }
     }
-    None
+    Err(CodecError::new(if bytes.len() < MAX_LEN {
+        "the bytes end within a number of variable length"
+    } else {
+        "a number of variable length is larger than 64 bits"
+    }))
 }
 
-/// Reads what [`put_i64`] wrote and moves `bytes` past it.
-pub fn get_i64(bytes: &mut &[u8]) -> Option<i64> {
-    let v = get_u64(bytes)?;
-    Some((v >> 1).cast_signed() ^ -(v & 1).cast_signed())
+/// Takes a number that [`write_i64`] wrote from the front of `bytes`.
+///
+/// # Errors
+/// As [`read_u64`].
+pub fn read_i64(bytes: &mut &[u8]) -> Result<i64, CodecError> {
+    read_u64(bytes).map(unzigzag)
+}
+
+const fn zigzag(number: i64) -> u64 {
+    ((number << 1) ^ (number >> 63)).cast_unsigned()
+}
+
+const fn unzigzag(number: u64) -> i64 {
+    (number >> 1).cast_signed() ^ -((number & 1).cast_signed())
 }
 
 #[cfg(test)]
@@ -46,21 +71,33 @@ mod tests {
 
     #[test]
     fn every_number_comes_back() {
-        for v in [0, 1, -1, 63, 64, -64, -65, i64::MAX, i64::MIN] {
-            let mut out = Vec::new();
-            put_i64(&mut out, v);
-            put_u64(&mut out, v.cast_unsigned());
-            let mut bytes = out.as_slice();
-            assert_eq!(get_i64(&mut bytes), Some(v));
-            assert_eq!(get_u64(&mut bytes), Some(v.cast_unsigned()));
-            assert!(bytes.is_empty());
+        let corners = (0..64).flat_map(|bit| [(1_u64 << bit) - 1, 1 << bit, (1 << bit) + 1]).chain([u64::MAX]);
+        for number in corners {
+            let mut bytes = Vec::new();
+            write_u64(number, &mut bytes);
+            write_i64(number.cast_signed(), &mut bytes);
+            let mut rest = &bytes[..];
+            assert_eq!(read_u64(&mut rest), Ok(number));
+            assert_eq!(read_i64(&mut rest), Ok(number.cast_signed()));
+            assert!(rest.is_empty());
         }
     }
 
     #[test]
-    fn what_is_cut_off_or_too_long_is_no_number() {
-        assert_eq!(get_u64(&mut &[0x80][..]), None);
-        assert_eq!(get_u64(&mut &[0xff; 11][..]), None);
-        assert_eq!(get_u64(&mut &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2][..]), None);
+    fn small_magnitudes_are_short() {
+        for number in -64..64 {
+            let mut bytes = Vec::new();
+            write_i64(number, &mut bytes);
+            assert_eq!(bytes.len(), 1, "{number}");
+        }
+    }
+
+    #[test]
+    fn cut_padded_and_oversized_numbers_are_refused() {
+        let mut long = [0xff; MAX_LEN];
+        long[MAX_LEN - 1] = 0x02;
+        for bad in [&[][..], &[0x80], &[0x80, 0x00], &long, &[0xff; 11]] {
+            assert!(read_u64(&mut &*bad).is_err(), "{bad:?}");
+        }
     }
 }

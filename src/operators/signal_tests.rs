@@ -11,7 +11,7 @@ use crate::record::{Headers, InputNumber, Record};
 use crate::state::{Store, StoreOptions, TaskState};
 use crate::time::Timestamp;
 
-/// What reached the end, in order: `value@watermark` and signals.
+/// What reached the end, in order: `value@watermark time-behind` and signals.
 type Seen = Arc<Mutex<Vec<String>>>;
 
 struct Memory(Seen);
@@ -19,7 +19,10 @@ struct Memory(Seen);
 impl<V: std::fmt::Debug + Send> Push<String, V> for Memory {
     fn push(&mut self, batch: &mut Vec<Record<String, V>>, _: &mut Cx) {
         let mut seen = self.0.lock().unwrap();
-        seen.extend(batch.drain(..).map(|record| format!("{:?}@{}", record.value, millis(record.watermark))));
+        seen.extend(batch.drain(..).map(|record| {
+            let (watermark, time) = (millis(record.watermark), record.timestamp.millis());
+            format!("{:?}@{watermark} {time}-{}", record.value, record.behind)
+        }));
     }
 
     fn signal(&mut self, signal: Signal, _: &mut Cx) {
@@ -75,8 +78,8 @@ fn what_is_held_until_the_commit_holds_time_back_as_well() {
         sums.signal(Signal::Flush, &mut cx);
     }
     let change = |old: &str, new: i64, at: &str| format!("Change {{ old: {old}, new: Some({new}) }}@{at}");
-    let first = [change("None", 2, "never"), "to 12".into(), "flush".into()];
-    let second = [change("Some(2)", 4, "12"), "to 22".into(), "flush".into()];
+    let first = [change("None", 2, "never 11-3"), "to 12".into(), "flush".into()];
+    let second = [change("Some(2)", 4, "12 21-3"), "to 22".into(), "flush".into()];
     assert_eq!(*seen.lock().unwrap(), [first, second].concat());
 }
 
@@ -87,8 +90,12 @@ fn an_update_that_is_not_held_lets_time_through() {
     sums.push(&mut vec![record("a", 1, 10), record("a", 1, 8)], &mut cx);
     sums.signal(watermark(12), &mut cx);
     sums.signal(Signal::Flush, &mut cx);
-    let expected =
-        ["Change { old: None, new: Some(1) }@10", "Change { old: Some(1), new: Some(2) }@8", "to 12", "flush"];
+    let expected = [
+        "Change { old: None, new: Some(1) }@10 10-3",
+        "Change { old: Some(1), new: Some(2) }@8 10-1",
+        "to 12",
+        "flush",
+    ];
     assert_eq!(*seen.lock().unwrap(), expected);
 }
 
@@ -102,8 +109,8 @@ fn partial_results_leave_before_the_time_they_were_held_for() {
     assert!(seen.lock().unwrap().is_empty());
     sums.signal(Signal::Flush, &mut cx);
     sums.push(&mut vec![record("x", 1, 20), record("y", 1, 21), record("z", 1, 22), record("x", 1, 23)], &mut cx);
-    let early = ["1@11", "1@11", "1@11", "to 22"];
-    assert_eq!(*seen.lock().unwrap(), [["4@never", "2@never", "to 11", "flush"], early].concat());
+    let early = ["1@11 20-0", "1@11 21-0", "1@11 22-0", "to 22"];
+    assert_eq!(*seen.lock().unwrap(), [["4@never 10-0", "2@never 9-0", "to 11", "flush"], early].concat());
 }
 
 #[test]
@@ -118,5 +125,8 @@ fn a_merge_waits_for_the_slower_input_and_for_the_flush_of_both() {
     ports[1].signal(watermark(16), &mut cx);
     ports[1].signal(Signal::Flush, &mut cx);
     ports[1].signal(watermark(30), &mut cx);
-    assert_eq!(*seen.lock().unwrap(), ["1@never", "2@15", "to 16", "flush", "to 20"]);
+    ports[1].signal(Signal::Flush, &mut cx);
+    assert_eq!(*seen.lock().unwrap(), ["1@never 10-3", "2@15 15-3", "to 16", "flush", "to 20"]);
+    ports[0].signal(Signal::Flush, &mut cx);
+    assert_eq!(seen.lock().unwrap().last().unwrap(), "flush");
 }

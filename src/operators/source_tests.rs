@@ -154,6 +154,15 @@ fn a_commit_may_fall_inside_a_frame() {
 }
 
 #[test]
+fn what_is_done_of_a_frame_counts_for_that_frame_alone() {
+    let (mut source, seen) = frame_source();
+    source.start(5, 2, Timestamp::MIN);
+    source.fill(&batch(&[(6, 0, &frame(0..3))]), at(0), &|_, _| None);
+    source.advance(Timestamp::MAX, 10, &mut Inputs::default(), &mut Cx::default());
+    assert_eq!(values(&seen), ["0", "1", "2"], "the frame at 5 has been purged");
+}
+
+#[test]
 fn a_frame_of_markers_alone_is_passed_over() {
     let (mut source, _) = frame_source();
     source.start(7, 0, Timestamp::MIN);

@@ -176,8 +176,8 @@ impl Topology {
             operator: node.label,
             topic,
             store,
-            key: short(node.key_type),
-            value: short(node.value_type),
+            key: short_type(node.key_type),
+            value: short_type(node.value_type),
             declared_at: self.declared_at(id),
             from: node.parents.iter().map(|id| self.node_name(*id, self.graph.node(*id))).collect(),
             to: self.graph.children(id).into_iter().map(|id| self.node_name(id, self.graph.node(id))).collect(),
@@ -202,7 +202,7 @@ fn list(names: &[String]) -> String {
 }
 
 /// A type's name without the paths in it.
-fn short(name: &str) -> String {
+pub(super) fn short_type(name: &str) -> String {
     let mut out = String::new();
     let mut word = String::new();
     for c in name.chars() {
@@ -225,7 +225,7 @@ mod tests {
     #[test]
     fn types_are_shown_without_their_paths() {
         assert_eq!(
-            short("core::option::Option<(alloc::string::String, my_app::v2::Total)>"),
+            short_type("core::option::Option<(alloc::string::String, my_app::v2::Total)>"),
             "Option<(String, Total)>"
         );
     }

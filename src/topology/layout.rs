@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::wiring::TaskId;
 use crate::operators::source::BadInput;
+use crate::record::TopicPartition;
 
 /// The topics' actual names where they are not the declared ones.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -142,6 +144,32 @@ impl Layout {
     #[must_use]
     pub fn repartition(&self, name: &str) -> Option<&InternalTopic> {
         self.internal.iter().find(|topic| topic.kind == InternalKind::Repartition && &*topic.of == name)
+    }
+
+    /// All tasks, sub-topology by sub-topology.
+    pub fn tasks(&self) -> impl Iterator<Item = TaskId> {
+        let subs = self.subs.iter().enumerate();
+        subs.flat_map(|(sub, of)| (0..of.partitions).map(move |partition| TaskId { sub, partition }))
+    }
+
+    /// The name of a task's directory: by the sub-topology's name, which does not shift as its number may.
+    #[must_use]
+    pub fn task_name(&self, task: TaskId) -> String {
+        format!("{}-{}", self.subs[task.sub].name, task.partition)
+    }
+
+    /// The partitions that a task reads, in the order of its sources.
+    #[must_use]
+    pub fn inputs_of(&self, task: TaskId) -> Vec<TopicPartition> {
+        let inputs = self.subs[task.sub].inputs.iter();
+        inputs.map(|input| TopicPartition::new(Arc::clone(&input.topic), task.partition)).collect()
+    }
+
+    /// The changelog partitions of a task, in the order of its stores.
+    #[must_use]
+    pub fn changelogs_of(&self, task: TaskId) -> Vec<TopicPartition> {
+        let stores = self.subs[task.sub].stores.iter();
+        stores.map(|store| TopicPartition::new(Arc::clone(&store.changelog), task.partition)).collect()
     }
 
     /// All topics that are read, by actual name: what every member of the group subscribes to.

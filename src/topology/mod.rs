@@ -22,7 +22,7 @@ pub mod wiring;
 use std::sync::{Mutex, PoisonError};
 
 pub use layout::{InputLayout, InternalKind, InternalTopic, Layout, Renames, StoreLayout, SubLayout};
-pub use plan::{InputKind, Plan, SubTopology};
+pub use plan::{InputKind, Plan, Repartition, SubTopology, edge_fingerprint};
 pub use validate::{Mistake, Mistakes};
 pub use wiring::{TaskContext, TaskId, TaskOptions, WiredTask, Wiring};
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::describe::short_type;
 use super::graph::{Graph, NodeId, NodeKind};
 use crate::operators::source::BadInput;
 
@@ -210,8 +211,9 @@ fn policy(graph: &Graph, source: NodeId) -> BadInput {
     }
 }
 
-/// Hashes what two processes of one group must agree on. Lines and types' paths are not part of it: moving code about
-/// changes nothing that the group could notice.
+/// Hashes what two processes of one group must agree on: what is read, written and kept, and the types of what they hand to
+/// each other. Stateless operators are not part of it, nor lines, nor types' paths: a version with one filter more can
+/// join, as one with another condition in the filter could.
 fn fingerprint(plan: &Plan, graph: &Graph) -> u64 {
     let mut hash = Fnv::default();
     hash.text(&plan.name);
@@ -220,21 +222,21 @@ fn fingerprint(plan: &Plan, graph: &Graph) -> u64 {
         hash.text(&sub.name);
         for id in &sub.nodes {
             let node = graph.node(*id);
-            hash.text(node.label);
-            hash.text(&plan.names[id.0]);
             match &node.kind {
-                NodeKind::Source { topic, .. } => hash.text(topic),
-                NodeKind::Sink { topic } => hash.text(topic.as_deref().unwrap_or("*")),
-                _ => {}
-            }
-            for parent in &node.parents {
-                hash.text(&plan.names[parent.0]);
+                NodeKind::Source { topic, .. } => hash.text(&format!("reads {topic}")),
+                NodeKind::Sink { topic } => hash.text(&format!("writes {}", topic.as_deref().unwrap_or("*"))),
+                NodeKind::Stateful { .. } | NodeKind::RepartitionSink { .. } => {
+                    hash.text(&format!("{} {}", node.label, plan.names[id.0]));
+                    hash.text(&short_type(node.key_type));
+                    hash.text(&short_type(node.value_type));
+                }
+                NodeKind::RepartitionSource { .. } | NodeKind::Stateless | NodeKind::Merge => {}
             }
         }
     }
     for repartition in &plan.repartitions {
-        hash.text(&repartition.name);
-        hash.text(&repartition.partitions.unwrap_or(0).to_string());
+        let partitions = repartition.partitions.unwrap_or(0);
+        hash.text(&format!("{} {} {} {partitions}", repartition.name, repartition.from, repartition.to));
     }
     hash.0
 }

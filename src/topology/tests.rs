@@ -159,6 +159,10 @@ fn a_topology_falls_apart_at_its_shuffles() {
         ]
     );
     assert_eq!(layout.subs[2].inputs[0].upstream, Some(0));
+    let last = layout.tasks().last().unwrap();
+    assert_eq!((layout.tasks().count(), layout.task_name(last).as_str()), (14, "in-by-count-5"));
+    assert_eq!(layout.inputs_of(last)[0].to_string(), "app-in-by-count-repartition-5");
+    assert_eq!(layout.changelogs_of(last)[0].to_string(), "app-in-count-changelog-5");
     assert_eq!(layout.subscriptions(), ["in", "other", "app-in-by-count-repartition"]);
 }
 
@@ -223,13 +227,33 @@ fn topics_go_by_their_actual_names() {
 }
 
 #[test]
+fn behind_a_shuffle_of_sources_that_disagree_bad_input_stops() {
+    let policy = |one: BadInput, other: BadInput| {
+        let b = Builder::new("test");
+        let one = b.source(IN).on_bad_input(one).stream();
+        let both = one.merge(&b.source(OTHER).on_bad_input(other).stream());
+        both.group_by(|_, value| value.clone()).count();
+        b.build().unwrap().plan().subs[1].inputs[0].policy.clone()
+    };
+    assert_eq!(policy(BadInput::Skip, BadInput::Skip), BadInput::Skip);
+    assert_eq!(policy(BadInput::Skip, BadInput::dead_letter("dead")), BadInput::Fail);
+}
+
+#[test]
 fn the_fingerprint_tells_plans_apart_and_not_lines() {
     let counting = || built(|_, stream| stream.group_by_key().count().to(Topic::<String, u64>::new("out")));
     let one = counting();
     let same = built(|_, s| s.group_by_key().count().to(Topic::<String, u64>::new("out")));
-    let other = built(|_, s| s.filter(|_, _| true).group_by_key().count().to(Topic::<String, u64>::new("out")));
-    assert_eq!(one.plan().fingerprint, same.plan().fingerprint);
-    assert_ne!(one.plan().fingerprint, other.plan().fingerprint);
+    let filtered = built(|_, s| s.filter(|_, _| true).group_by_key().count().to(Topic::<String, u64>::new("out")));
+    let named = built(|_, s| s.group_by_key().count().named("x").to(Topic::<String, u64>::new("out")));
+    let summed =
+        built(|_, s| s.map_values(|_| 1).group_by_key().reduce(|_, _| ()).to(Topic::<String, u64>::new("out")));
+    let elsewhere = built(|_, s| s.group_by_key().count().to(Topic::<String, u64>::new("elsewhere")));
+    let of = |topology: &Topology| topology.plan().fingerprint;
+    assert_eq!([of(&same), of(&filtered)], [of(&one); 2]);
+    for other in [named, summed, elsewhere] {
+        assert_ne!(of(&other), of(&one));
+    }
 }
 
 #[test]
