@@ -1,0 +1,216 @@
+//! A real Kafka broker for the tests that need one, started by `scripts/kafka`, and what those tests do with it.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use millstream::broker::kafka::KafkaBroker;
+use millstream::broker::{
+    Batch, Broker, CommittedOffset, Fetched, GroupEvent, Guarantee, Member, MemberOptions, NewTopic, Outgoing,
+    OutgoingRecord, Partitioning, Reader,
+};
+use millstream::record::InputNumber;
+use millstream::{Clock, Headers, Offset, SystemClock, Timestamp, TopicPartition};
+
+/// The broker that the tests of this program share. It ends with the program: it lives only while the program holds the
+/// other end of its standard input.
+#[derive(Clone, Copy, Debug)]
+pub struct RealBroker {
+    /// `host:port`.
+    pub bootstrap: &'static str,
+}
+
+static SHARED: OnceLock<Result<(String, Child), String>> = OnceLock::new();
+
+impl RealBroker {
+    /// The shared broker, started where it does not run yet. `None`, with a word about it, on a machine without Java or
+    /// Maven; in CI that is a failure instead.
+    pub fn start() -> Option<Self> {
+        match SHARED.get_or_init(launch) {
+            Ok((bootstrap, _)) => Some(Self { bootstrap }),
+            Err(why) if std::env::var("CI").is_ok_and(|ci| ci == "true") => panic!("no real broker: {why}"),
+            Err(why) => {
+                eprintln!("skipped, since it needs a real Kafka broker: {why}");
+                None
+            }
+        }
+    }
+
+    /// A connection to it.
+    pub fn connect(self) -> KafkaBroker {
+        self.connect_with(&[])
+    }
+
+    /// A connection to it with librdkafka's properties.
+    pub fn connect_with(self, properties: &[(&str, &str)]) -> KafkaBroker {
+        let properties = properties.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        KafkaBroker::new(self.bootstrap, &properties).expect("valid properties")
+    }
+}
+
+fn launch() -> Result<(String, Child), String> {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/kafka");
+    let mut child = Command::new(script)
+        .args(["run", "--while-stdin"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|error| format!("scripts/kafka did not start: {error}"))?;
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).map_err(|error| error.to_string())?;
+    let Some(bootstrap) = line.split_whitespace().find_map(|word| word.strip_prefix("bootstrap=")) else {
+        let mut why = String::new();
+        child.stderr.take().expect("piped").read_to_string(&mut why).map_err(|error| error.to_string())?;
+        assert!(why.contains("is missing"), "the broker does not start: {why}");
+        return Err(why.trim().to_owned());
+    };
+    Ok((bootstrap.to_owned(), child))
+}
+
+/// `name` with something that no other test has.
+pub fn unique(name: &str) -> String {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    format!("{name}-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed))
+}
+
+/// A new topic.
+pub fn topic(broker: &dyn Broker, name: &str, partitions: u32) -> String {
+    topic_with(broker, name, partitions, &[])
+}
+
+/// A new topic with settings.
+pub fn topic_with(broker: &dyn Broker, name: &str, partitions: u32, settings: &[(&str, &str)]) -> String {
+    let name = unique(name);
+    // Records of the past must not be deleted for their age.
+    let always = [("retention.ms", "-1")];
+    let settings = always.iter().chain(settings).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    let topic = NewTopic { name: name.clone(), partitions, settings: settings.collect::<BTreeMap<_, _>>() };
+    broker.create_topics(&[topic]).expect("the topic is created");
+    name
+}
+
+/// A member's options.
+pub fn options(group: &str, instance: &str) -> MemberOptions {
+    MemberOptions {
+        group: group.to_owned(),
+        instance: instance.to_owned(),
+        transactional_id: format!("{group}-{instance}"),
+        client_id: format!("{group}|{instance}"),
+        guarantee: Guarantee::ExactlyOnce,
+        session_timeout: Duration::from_secs(10),
+        transaction_timeout: Duration::from_secs(15),
+    }
+}
+
+/// Partition `partition` of `topic`.
+pub fn at(topic: &str, partition: u32) -> TopicPartition {
+    TopicPartition::new(topic, partition)
+}
+
+/// An offset to commit.
+pub fn offset(topic: &str, partition: u32, offset: Offset) -> CommittedOffset {
+    CommittedOffset { partition: at(topic, partition), offset, metadata: String::new() }
+}
+
+/// Records for one partition, numbered from 0 by input, all with the key "k".
+pub fn records<'a>(topic: &str, partition: u32, values: impl IntoIterator<Item = &'a [u8]>) -> Outgoing {
+    let mut out = Outgoing::default();
+    let topic = out.topic(topic);
+    for (input, value) in (0..).zip(values) {
+        out.push(&OutgoingRecord {
+            topic,
+            partitioning: Partitioning::Fixed(partition),
+            key: Some(b"k"),
+            value: Some(value),
+            timestamp: Timestamp::from_millis(1_000),
+            headers: &Headers::NONE,
+            input: InputNumber(input),
+        });
+    }
+    out
+}
+
+/// Fills a partition with `count` records, "0", "1", …, padded to `size` bytes.
+pub fn fill(broker: &dyn Broker, topic: &str, partition: u32, count: u32, size: usize) {
+    let values: Vec<Vec<u8>> = (0..count).map(|n| format!("{n:0size$}").into_bytes()).collect();
+    let mut writer = broker.writer().expect("a writer");
+    writer.send(&records(topic, partition, values.iter().map(Vec::as_slice))).expect("sent");
+    writer.flush().expect("written");
+}
+
+/// Asks `what` again and again until it gives something; fails after half a minute.
+pub fn until<T>(waiting_for: &str, mut what: impl FnMut() -> Option<T>) -> T {
+    let clock = SystemClock::new();
+    loop {
+        if let Some(found) = what() {
+            return found;
+        }
+        assert!(clock.elapsed() < Duration::from_secs(30), "waited in vain for {waiting_for}");
+        std::thread::yield_now();
+    }
+}
+
+/// Waits for the member's next event.
+pub fn next_event(member: &mut dyn Member) -> GroupEvent {
+    until("an event of the group", || {
+        let event = member.poll().expect("a good membership");
+        if event.is_none() {
+            member.wait(Duration::from_millis(20));
+        }
+        event
+    })
+}
+
+/// Waits for partitions, answering whatever comes before.
+pub fn next_assignment(member: &mut dyn Member) -> Vec<TopicPartition> {
+    until("an assignment", || match next_event(member) {
+        GroupEvent::Assigned(partitions) => Some(partitions),
+        GroupEvent::Revoked | GroupEvent::Lost => {
+            member.unassign().expect("unassigned");
+            None
+        }
+    })
+}
+
+/// A member that has joined for `topics` and reads everything from 0.
+pub fn joined(broker: &dyn Broker, options: &MemberOptions, topics: &[&str]) -> (Box<dyn Member>, Vec<TopicPartition>) {
+    let mut member = broker.connect(options).expect("connected");
+    member.subscribe(topics).expect("subscribed");
+    let partitions = next_assignment(&mut *member);
+    member.assign(&from_start(&partitions)).expect("assigned");
+    (member, partitions)
+}
+
+/// Each partition from offset 0.
+pub fn from_start(partitions: &[TopicPartition]) -> Vec<(TopicPartition, Offset)> {
+    partitions.iter().map(|partition| (partition.clone(), 0)).collect()
+}
+
+/// The values of a batch as text.
+pub fn texts(batch: &Batch) -> Vec<String> {
+    batch.iter().map(|record| String::from_utf8_lossy(record.value.unwrap_or(b"null")).into_owned()).collect()
+}
+
+/// Reads a reader's first partition until all that can be read has been.
+pub fn read_all(reader: &mut dyn Reader, into: &mut Batch) -> Fetched {
+    until("the end of the partition", || {
+        let fetched = reader.fetch(0, 1_000_000, into).expect("readable");
+        if !fetched.caught_up() {
+            reader.wait(Duration::from_millis(20));
+        }
+        fetched.caught_up().then_some(fetched)
+    })
+}
+
+/// All committed values of partition 0 of `topic`.
+pub fn committed_values(broker: &dyn Broker, topic: &str) -> Vec<String> {
+    let mut batch = Batch::default();
+    let mut reader = broker.reader(&[(at(topic, 0), 0)]).expect("a reader");
+    read_all(&mut *reader, &mut batch);
+    texts(&batch)
+}

@@ -1,0 +1,9 @@
+//! The integration tests: one program, so that the expensive things are linked and started once.
+
+mod broker;
+mod cli;
+mod conformance;
+mod kafka_groups;
+mod kafka_port;
+mod layers;
+mod murmur2;
