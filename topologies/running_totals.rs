@@ -107,8 +107,7 @@ impl Totals {
     pub fn add(&mut self, more: Self) -> Result<(), Reject> {
         let overflow = |what| Reject::overflow(format!("the {what} of {} grew too large", more.product_id));
         self.event_time = self.event_time.max(more.event_time);
-        self.transactions =
-            self.transactions.checked_add(more.transactions).ok_or_else(|| overflow("transactions"))?;
+        self.transactions = self.transactions.checked_add(more.transactions).ok_or_else(|| overflow("transactions"))?;
         self.quantities = self.quantities.checked_add(more.quantities).ok_or_else(|| overflow("quantities"))?;
         self.sales = add_exactly(self.sales, more.sales).ok_or_else(|| overflow("sales"))?;
         Ok(())

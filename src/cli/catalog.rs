@@ -2,8 +2,8 @@
 
 use super::failure::Failure;
 use crate::error::Result;
-use crate::operators::source::BadInput;
 use crate::generate::{Generator, Options};
+use crate::operators::source::BadInput;
 use crate::topology::Topology;
 
 /// What a binary has to offer.

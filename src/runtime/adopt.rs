@@ -79,7 +79,9 @@ impl StreamThread {
             let position = Position::decode(&metadata).map_err(|error| {
                 Error::new(
                     ErrorKind::Config,
-                    format!("the offset that the group has committed for {partition} is not this application's: {error}"),
+                    format!(
+                        "the offset that the group has committed for {partition} is not this application's: {error}"
+                    ),
                 )
                 .remedy("give the application another id, or reset the group's offsets")
             })?;

@@ -13,9 +13,9 @@ use crate::topology::Topology;
 
 use super::caretaker::Caretaker;
 use super::config::Config;
-use super::{placement, setup};
 use super::status::{AppState, Shared, Status};
 use super::thread::Parts;
+use super::{placement, setup};
 
 /// A topology with a broker and a configuration, ready to be started.
 ///
@@ -73,9 +73,8 @@ impl App {
         }
         let mut threads = Vec::new();
         for number in 0..prepared.parts.config.threads {
-            let started = prepared
-                .thread(number)
-                .and_then(|thread| spawn(&format!("stream-{number}"), move || thread.run()));
+            let started =
+                prepared.thread(number).and_then(|thread| spawn(&format!("stream-{number}"), move || thread.run()));
             match started {
                 Ok(handle) => threads.push(handle),
                 Err(error) => {

@@ -28,7 +28,8 @@ impl Process {
         metrics: TopologyMetrics,
     ) -> Result<Self> {
         let prepared = setup::prepare(topology, broker, config, clock, metrics)?;
-        let threads = (0..prepared.parts.config.threads).map(|number| prepared.thread(number)).collect::<Result<_>>()?;
+        let threads =
+            (0..prepared.parts.config.threads).map(|number| prepared.thread(number)).collect::<Result<_>>()?;
         Ok(Self { threads })
     }
 

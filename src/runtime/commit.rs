@@ -310,7 +310,10 @@ fn sequence_of(found: Option<&CommittedOffset>) -> Result<u64> {
     found.map_or(Ok(0), |found| {
         let position = Position::decode(&found.metadata).map_err(|error| {
             Error::new(ErrorKind::Internal, format!("the metadata of a committed offset cannot be read: {error}"))
-                .remedy(format!("somebody else commits offsets for {}: give the application another id", found.partition))
+                .remedy(format!(
+                    "somebody else commits offsets for {}: give the application another id",
+                    found.partition
+                ))
         })?;
         Ok(position.sequence)
     })

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use crate::broker::Guarantee;
 use crate::error::{Error, ErrorKind, Result};
-use crate::state::StateOptions;
 use crate::operators::aggregate::Emission;
+use crate::state::StateOptions;
 
 /// How a topology is to be run. Start from [`Config::new`] and change what differs.
 #[derive(Clone, Debug)]

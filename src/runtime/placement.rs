@@ -60,7 +60,8 @@ pub(crate) fn repartition_stages(layout: &Layout) -> Vec<Vec<TopicPartition>> {
             .filter(|sub| !done.contains(sub))
             .filter(|sub| layout.subs[*sub].inputs.iter().all(|i| i.upstream.is_none_or(|up| done.contains(&up))))
             .collect();
-        let stage = if ready.is_empty() { (0..layout.subs.len()).filter(|s| !done.contains(s)).collect() } else { ready };
+        let stage =
+            if ready.is_empty() { (0..layout.subs.len()).filter(|s| !done.contains(s)).collect() } else { ready };
         if stage.is_empty() {
             return stages;
         }

@@ -73,15 +73,15 @@ impl Router {
         if let Some(route) = self.topics.get(topic) {
             return Ok(*route);
         }
-        let described = patiently("looking up an output topic", || self.broker.describe_topics(&[topic]))?.remove(&**topic).ok_or_else(|| {
-            Error::new(ErrorKind::Topic, format!("output topic {topic} does not exist"))
-                .remedy("create it: a topic that is chosen record by record is not created by the application")
-        })?;
+        let described = patiently("looking up an output topic", || self.broker.describe_topics(&[topic]))?
+            .remove(&**topic)
+            .ok_or_else(|| {
+                Error::new(ErrorKind::Topic, format!("output topic {topic} does not exist"))
+                    .remedy("create it: a topic that is chosen record by record is not created by the application")
+            })?;
         let limit = described.settings.get("max.message.bytes").and_then(|bytes| bytes.parse().ok());
-        let route = Route {
-            partitions: described.partitions,
-            max_message_bytes: limit.unwrap_or(DEFAULT_MAX_MESSAGE_BYTES),
-        };
+        let route =
+            Route { partitions: described.partitions, max_message_bytes: limit.unwrap_or(DEFAULT_MAX_MESSAGE_BYTES) };
         self.topics.insert(Arc::clone(topic), route);
         Ok(route)
     }

@@ -146,7 +146,10 @@ fn check_internal(broker: &dyn Broker, layout: &Layout) -> Result<()> {
         for (name, value) in topic.settings() {
             if let Some(found) = description.settings.get(&name).filter(|found| **found != value) {
                 return Err(wrong(format!("internal topic {} has {name}={found} where {value} is needed", topic.name))
-                    .remedy(format!("set it: kafka-configs --alter --topic {} --add-config {name}={value}", topic.name)));
+                    .remedy(format!(
+                        "set it: kafka-configs --alter --topic {} --add-config {name}={value}",
+                        topic.name
+                    )));
             }
         }
     }

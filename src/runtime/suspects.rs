@@ -44,7 +44,12 @@ impl Suspects {
     }
 
     /// Why the record at a place must not be processed, if it must not.
-    pub(crate) fn verdict(&self, partition: &TopicPartition, offset: Offset, index: u32) -> Option<(DropReason, String)> {
+    pub(crate) fn verdict(
+        &self,
+        partition: &TopicPartition,
+        offset: Offset,
+        index: u32,
+    ) -> Option<(DropReason, String)> {
         if self.known.is_empty() {
             return None;
         }

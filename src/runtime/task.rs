@@ -34,7 +34,11 @@ impl Input {
         self.fetched = self.fetched.max(fetched.position).min(end.unwrap_or(Offset::MAX));
         self.caught_up = fetched.records == 0 && fetched.caught_up();
         if fetched.high_watermark >= 0 {
-            let behind = if self.port.queued() == 0 && self.caught_up { 0 } else { fetched.high_watermark - self.port.position().0 };
+            let behind = if self.port.queued() == 0 && self.caught_up {
+                0
+            } else {
+                fetched.high_watermark - self.port.position().0
+            };
             self.lag = Some(u64::try_from(behind).unwrap_or(0));
             self.meters.lag.set(behind.max(0));
         }
@@ -115,7 +119,9 @@ impl Task {
         let mut second: Option<(Timestamp, usize)> = None;
         for (number, input) in self.inputs.iter().enumerate() {
             match input.port.head() {
-                Some(time) if first.is_none_or(|first| (time, number) < first) => second = first.replace((time, number)),
+                Some(time) if first.is_none_or(|first| (time, number) < first) => {
+                    second = first.replace((time, number))
+                }
                 Some(time) if second.is_none_or(|second| (time, number) < second) => second = Some((time, number)),
                 Some(_) => {}
                 None if input.caught_up => {}
@@ -243,13 +249,7 @@ fn unusable(partition: &TopicPartition, bad: Bad) -> Error {
 }
 
 /// Writes the original bytes to the dead-letter topic, with the reason in headers.
-fn dead_letter(
-    out: &mut Outgoing,
-    topic: &str,
-    partition: &TopicPartition,
-    bad: &Bad,
-    input: InputNumber,
-) {
+fn dead_letter(out: &mut Outgoing, topic: &str, partition: &TopicPartition, bad: &Bad, input: InputNumber) {
     let mut headers = bad.headers.clone();
     for (name, value) in [
         ("millstream.error.reason", bad.reason.label().to_owned()),

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::broker::{Batch, Broker, GroupEvent, Member};
+use crate::codec::position::Position;
 use crate::error::{ErrorKind, Result};
 use crate::metrics::TopologyMetrics;
 use crate::operators::{DropReason, Failure};
-use crate::codec::position::Position;
 use crate::record::{Offset, TopicPartition};
 use crate::state::States;
 use crate::time::Clock;
@@ -193,7 +193,9 @@ impl StreamThread {
                 patiently("giving the partitions up", || self.member.unassign())?;
             }
             GroupEvent::Lost => {
-                tracing::warn!("the partitions are lost: what was not committed is dropped and read again by their owner");
+                tracing::warn!(
+                    "the partitions are lost: what was not committed is dropped and read again by their owner"
+                );
                 self.give_up_transaction()?;
                 self.drop_tasks();
                 self.assigned.clear();
@@ -345,4 +347,3 @@ pub(crate) fn panicked(panic: &(dyn std::any::Any + Send)) -> Failure {
         operator: String::new(),
     }
 }
-

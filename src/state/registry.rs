@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use super::applier::Applier;
 use super::handover::{Limits, Shared};
 use super::home::Home;
-use super::sled::{OpenFailure, SledDisk};
 use super::memory::MemoryDisks;
+use super::sled::{OpenFailure, SledDisk};
 use super::{Disk, MemoryDisk, StateOptions, StoreId, TaskState};
 use crate::error::{Error, ErrorKind, Result};
 

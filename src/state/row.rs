@@ -22,7 +22,7 @@ impl<V: Data> Row<V> {
     /// When the value cannot be written in its format.
     pub fn encode(&self, codec: &V::Codec, out: &mut Vec<u8>) -> Result<(), CodecError> {
         out.push(VERSION);
-        varint::put_i64(out, self.timestamp.millis());
+        varint::write_i64(self.timestamp.millis(), out);
         codec.encode(&self.value, out)
     }
 
@@ -38,7 +38,7 @@ impl<V: Data> Row<V> {
             let message = format!("the row has the version {version}, and this program knows version {VERSION} only");
             return Err(CodecError::new(message));
         }
-        let timestamp = Timestamp::from_millis(varint::get_i64(&mut rest).ok_or_else(|| CodecError::new("the row ends before its timestamp"))?);
+        let timestamp = Timestamp::from_millis(varint::read_i64(&mut rest)?);
         let value = codec.decode(rest)?;
         Ok(Self { value, timestamp })
     }

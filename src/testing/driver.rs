@@ -10,12 +10,12 @@ use crate::codec::{Codec, Data};
 use crate::dsl::Topic;
 use crate::error::{Error, ErrorKind, Result};
 use crate::metrics::{Metrics, TopologyMetrics};
+use crate::operators::aggregate::Emission;
 use crate::record::{Headers, InputNumber, Offset, TopicPartition};
 use crate::runtime::Config;
 use crate::runtime::cluster::Process;
 use crate::runtime::thread::Turn;
 use crate::time::{Clock, ManualClock, Timestamp};
-use crate::operators::aggregate::Emission;
 use crate::topology::Topology;
 
 /// How many turns of the loop may pass before a topology is taken to run in circles.
@@ -302,7 +302,14 @@ mod tests {
 
     fn counts() -> Topology {
         let b = Builder::new("counts");
-        b.source(IN).stream().rekey(|_, word| word.clone()).group_by_key().named("by-word").count().named("words").to(COUNTS);
+        b.source(IN)
+            .stream()
+            .rekey(|_, word| word.clone())
+            .group_by_key()
+            .named("by-word")
+            .count()
+            .named("words")
+            .to(COUNTS);
         b.build().expect("the topology is sound")
     }
 

@@ -157,7 +157,9 @@ impl Fate {
                 let calls = random.random_range(1..50);
                 if random.random() { Fault::DelayedCommit { calls } } else { Fault::PreparedCommit { calls } }
             }
-            Operation::Send if random.random_bool(weather.refuse) => Fault::Refuse { record: random.random_range(0..4) },
+            Operation::Send if random.random_bool(weather.refuse) => {
+                Fault::Refuse { record: random.random_range(0..4) }
+            }
             Operation::Commit | Operation::Send | Operation::Poll if random.random_bool(weather.membership) => {
                 Fault::LoseMembership
             }

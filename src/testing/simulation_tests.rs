@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use super::simulation::{Scenario, Settled, SimulatedInput, simulate};
 use crate::broker::memory::StoredRecord;
+use crate::operators::aggregate::Emission;
 use crate::operators::source::BadInput;
 use crate::runtime::bugs::Bug;
 use crate::time::Timestamp;
-use crate::operators::aggregate::Emission;
 use crate::topology::Topology;
 use crate::{Builder, Data, Json, NoKey, Topic};
 
@@ -186,9 +186,9 @@ fn the_same_seed_lives_the_same_life_twice() {
 #[test]
 fn each_seeded_bug_is_caught() {
     for bug in Bug::ALL {
-        let caught = (0..300).find(|seed| std::panic::catch_unwind(|| live(*seed, Some(bug))).map_or(true, |life| life.is_err()));
+        let caught = (0..300)
+            .find(|seed| std::panic::catch_unwind(|| live(*seed, Some(bug))).map_or(true, |life| life.is_err()));
         println!("{bug:?} is caught by seed {caught:?}");
         assert!(caught.is_some(), "{bug:?} survives 300 seeds");
     }
 }
-

@@ -23,7 +23,9 @@ use self::native::Client;
 use self::reader::KafkaReader;
 use self::settings::Properties;
 use self::writer::KafkaWriter;
-use super::{Broker, CommittedOffset, GroupMember, Isolation, Member, MemberOptions, NewTopic, Reader, TopicDescription, Writer};
+use super::{
+    Broker, CommittedOffset, GroupMember, Isolation, Member, MemberOptions, NewTopic, Reader, TopicDescription, Writer,
+};
 use crate::error::Result;
 use crate::record::{Offset, TopicPartition};
 use crate::time::SystemClock;

@@ -54,7 +54,9 @@ pub use compaction::Tombstones;
 pub use faults::{Call, Fault, Faults, Operation, is_crash};
 pub use inspect::{StoredRecord, TransactionCounts};
 
-use super::{Broker, CommittedOffset, GroupMember, Isolation, Member, MemberOptions, NewTopic, Reader, TopicDescription, Writer};
+use super::{
+    Broker, CommittedOffset, GroupMember, Isolation, Member, MemberOptions, NewTopic, Reader, TopicDescription, Writer,
+};
 use crate::error::Result;
 use crate::record::{Offset, TopicPartition};
 use crate::time::Clock;

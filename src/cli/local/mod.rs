@@ -13,9 +13,9 @@ use super::fleet::Fleet;
 use super::{connect, signals};
 use crate::broker::{Broker, NewTopic};
 use crate::error::{Error, ErrorKind, Result};
+use crate::operators::Emission;
 use crate::runtime::{App, Config};
 use crate::time::{Clock, SystemClock};
-use crate::operators::Emission;
 use crate::topology::Topology;
 
 pub(super) fn local(catalog: &Catalog, arguments: &LocalArguments) -> Result<(), Failure> {
