@@ -89,6 +89,13 @@ impl Topology {
         self.plan.sinks()
     }
 
+    /// The actual names of all topics that the topology has to do with, ours included: what to ask the broker for before
+    /// [`layout`](Self::layout).
+    #[must_use]
+    pub fn topics(&self, application: &str, renames: &Renames) -> Vec<String> {
+        resolve::topics(&self.plan, application, renames)
+    }
+
     /// Fits the plan to a broker: `renames` gives the topics' actual names, `counts` the partition counts of the topics
     /// that exist, by actual name (internal topics included, where they exist already).
     ///

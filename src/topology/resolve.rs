@@ -44,10 +44,7 @@ pub(super) fn layout(
         let stores: Vec<StoreLayout> = sub
             .stores
             .iter()
-            .map(|name| StoreLayout {
-                name: Arc::clone(name),
-                changelog: format!("{application}-{name}-changelog").into(),
-            })
+            .map(|name| StoreLayout { name: Arc::clone(name), changelog: changelog_topic(application, name).into() })
             .collect();
         internal.extend(stores.iter().map(|store| InternalTopic {
             name: Arc::clone(&store.changelog),
@@ -75,6 +72,21 @@ pub(super) fn layout(
     })
 }
 
+pub(super) fn topics(plan: &Plan, application: &str, renames: &Renames) -> Vec<String> {
+    let users = plan.sources().into_iter().chain(plan.sinks()).map(|topic| renames.actual(topic).to_owned());
+    let repartitions = plan.repartitions.iter().map(|topic| repartition_topic(application, &topic.name));
+    let stores = plan.subs.iter().flat_map(|sub| &sub.stores);
+    users.chain(repartitions).chain(stores.map(|store| changelog_topic(application, store))).collect()
+}
+
+fn repartition_topic(application: &str, name: &str) -> String {
+    format!("{application}-{name}-repartition")
+}
+
+fn changelog_topic(application: &str, store: &str) -> String {
+    format!("{application}-{store}-changelog")
+}
+
 struct Fit<'a> {
     plan: &'a Plan,
     application: &'a str,
@@ -84,7 +96,7 @@ struct Fit<'a> {
 
 impl Fit<'_> {
     fn repartition(&self, place: usize) -> Arc<str> {
-        format!("{}-{}-repartition", self.application, self.plan.repartitions[place].name).into()
+        repartition_topic(self.application, &self.plan.repartitions[place].name).into()
     }
 
     fn topic(&self, kind: &InputKind) -> Arc<str> {

@@ -219,6 +219,8 @@ fn topics_go_by_their_actual_names() {
     let policies: Vec<&BadInput> = layout.subs.iter().map(|sub| &sub.inputs[0].policy).collect();
     assert_eq!(policies, [&BadInput::dead_letter("prod.dead"); 2], "the policy goes through the shuffle");
     assert_eq!(layout.outputs.iter().map(|topic| &**topic).collect::<Vec<_>>(), ["prod.dead"]);
+    let all = ["prod.in", "prod.dead", "app-in-by-count-repartition", "app-in-count-changelog"];
+    assert_eq!(topology.topics("app", &renames), all);
     let unknown = [("inn", "x")].into_iter().collect();
     let error = topology.layout("app", &unknown, &counts).unwrap_err().to_string();
     assert!(error.contains("has no topic inn") && error.contains("its topics are in, dead"), "{error}");
