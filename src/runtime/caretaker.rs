@@ -37,8 +37,19 @@ impl Caretaker {
         }
         while !self.parts.shared.stopping() {
             self.purge();
+            self.count_tasks();
             self.parts.shared.wait(LOOK_EVERY * 10);
         }
+    }
+
+    /// Tells the metrics how many tasks are in which state.
+    fn count_tasks(&self) {
+        let status = self.parts.shared.status(self.parts.config.threads);
+        let mut counts: BTreeMap<&str, i64> = BTreeMap::new();
+        for task in &status.tasks {
+            *counts.entry(task.state.as_str()).or_default() += 1;
+        }
+        self.parts.metrics.tasks(counts);
     }
 
     /// Deletes records of repartition topics that have been processed for good. Only committed positions get here: a

@@ -67,6 +67,8 @@ pub(crate) enum Stop {
     Failed(Failure),
     /// The next record cannot be used and its source's policy is to stop. What came before it is sound.
     Policy(Error),
+    /// The task cannot go on, and no record is to blame: its state cannot be read, for example.
+    Broken(Error),
 }
 
 impl Task {
@@ -96,9 +98,7 @@ impl Task {
         while done < max {
             let Some((input, limit)) = self.next() else { break };
             let processed = self.inputs[input].port.advance(limit, max - done, &mut self.numbers, &mut self.cx);
-            if let Some(failure) = self.cx.take_failure() {
-                return Err(Stop::Failed(failure));
-            }
+            self.check()?;
             if processed > 0 {
                 done += processed;
             } else if let Some(bad) = self.inputs[input].port.take_bad() {
@@ -155,15 +155,20 @@ impl Task {
     }
 
     /// Lets everything out that is held back for the sake of fewer updates.
-    pub(crate) fn flush(&mut self, wall: Timestamp) -> Result<(), Failure> {
+    pub(crate) fn flush(&mut self, wall: Timestamp) -> Result<(), Stop> {
         self.cx.wall = wall;
         for input in &mut self.inputs {
             input.port.signal(Signal::Flush, &mut self.cx);
-            if let Some(failure) = self.cx.take_failure() {
-                return Err(failure);
-            }
         }
-        Ok(())
+        self.check()
+    }
+
+    /// What has gone wrong in the operators, if anything has.
+    fn check(&mut self) -> Result<(), Stop> {
+        if let Some(error) = self.cx.take_error() {
+            return Err(Stop::Broken(error));
+        }
+        self.cx.take_failure().map_or(Ok(()), |failure| Err(Stop::Failed(failure)))
     }
 
     /// What the task wants to be written.
