@@ -139,7 +139,7 @@ impl StreamThread {
         if restore.remaining() > 0 {
             tracing::info!(task = name, records = restore.remaining(), "restoring");
         }
-        self.slots[number].stage = Stage::Restoring(restore);
+        self.slots[number].stage = Stage::Restoring(Box::new(restore));
         Ok(true)
     }
 
@@ -168,7 +168,7 @@ impl StreamThread {
             ));
         }
         let task = self.build(id, state);
-        self.slots[number].stage = Stage::Running(task);
+        self.slots[number].stage = Stage::Running(Box::new(task));
         Ok(())
     }
 
@@ -214,7 +214,7 @@ impl StreamThread {
                     task.state.commit(task.state.stand());
                 }
                 task.state.abort();
-                self.slots[number].stage = Stage::Running(self.build(id, task.state));
+                self.slots[number].stage = Stage::Running(Box::new(self.build(id, task.state)));
             }
         }
         #[cfg(test)]

@@ -89,7 +89,8 @@ impl Caretaker {
     }
 
     fn ends(&self, partitions: &[TopicPartition]) -> Result<BTreeMap<TopicPartition, Offset>> {
-        let ends = self.parts.broker.end_offsets(partitions, Isolation::ReadCommitted)?;
+        // The high watermark: of a transaction that was committed a moment ago the markers may not be written yet.
+        let ends = self.parts.broker.end_offsets(partitions, Isolation::ReadUncommitted)?;
         Ok(partitions.iter().cloned().zip(ends).collect())
     }
 

@@ -68,9 +68,9 @@ pub(crate) enum Stage {
     /// Another thread of this process still holds its state.
     Waiting,
     /// Its state is brought up to its changelogs.
-    Restoring(Restore),
+    Restoring(Box<Restore>),
     /// It processes records.
-    Running(Task),
+    Running(Box<Task>),
 }
 
 pub(crate) struct Slot {
@@ -296,7 +296,7 @@ impl StreamThread {
 
     pub(crate) fn running(&self) -> impl Iterator<Item = &Task> {
         self.slots.iter().filter_map(|slot| match &slot.stage {
-            Stage::Running(task) => Some(task),
+            Stage::Running(task) => Some(&**task),
             _ => None,
         })
     }

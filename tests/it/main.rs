@@ -1,5 +1,7 @@
 //! The integration tests: one program, so that the expensive things are linked and started once.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod broker;
 mod cli;
 mod conformance;

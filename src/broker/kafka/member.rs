@@ -48,8 +48,10 @@ impl KafkaMember {
             ("partition.assignment.strategy", "range".to_owned()),
             ("session.timeout.ms", session.to_string()),
         ]);
+        // A member hears of a rebalance with its heartbeat's answer: a third of the session, as is usual, would make
+        // every process that joins wait for seconds.
         if !properties.sets("heartbeat.interval.ms") {
-            settings.push(("heartbeat.interval.ms", (session / 3).clamp(100, 3000).to_string()));
+            settings.push(("heartbeat.interval.ms", (session / 20).clamp(100, 1_000).to_string()));
         }
         let producer = Producer::new(properties, options)?;
         let client = Arc::new(properties.client(Role::Consumer, &settings)?);

@@ -1,6 +1,6 @@
 //! The transactional producer of a stream thread, and how its failures are read.
 //!
-//! **Recycling.** librdkafka ends transactions with the first version of EndTxn and tries it again on its own when an
+//! **Recycling.** librdkafka ends transactions with the first version of `EndTxn` and tries it again on its own when an
 //! answer is late. A straggler of those could end a *later* transaction of the same producer. So after an end of
 //! transaction that was not clean (an error or a broken connection since its begin, or slower than half of
 //! `socket.timeout.ms`) the producer is thrown away before the next one begins: its successor under the same
