@@ -93,7 +93,7 @@ fn a_record_comes_back_as_it_was_sent() {
 
 #[test]
 fn a_reader_knows_that_it_is_caught_up_though_the_partition_ends_with_a_marker() {
-    let Some(real) = RealBroker::start() else { return };
+    let Some(real) = RealBroker::alone() else { return };
     let broker = real.connect();
     let (input, output) = (topic(&broker, "in", 1), topic(&broker, "out", 1));
     let (mut member, _) = joined(&broker, &options(&unique("group"), "a"), &[&input]);
@@ -150,7 +150,7 @@ fn a_reader_knows_that_it_is_caught_up_though_the_partition_ends_with_a_marker()
 
 #[test]
 fn a_small_transaction_commits_within_milliseconds() {
-    let Some(real) = RealBroker::start() else { return };
+    let Some(real) = RealBroker::alone() else { return };
     let broker = real.connect();
     let (input, output) = (topic(&broker, "in", 1), topic(&broker, "out", 1));
     let (mut member, _) = joined(&broker, &options(&unique("group"), "a"), &[&input]);

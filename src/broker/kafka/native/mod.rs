@@ -89,8 +89,6 @@ pub(super) struct Callbacks {
     reports: Mutex<Reports>,
     /// A connection broke or a request timed out since this was last cleared.
     troubled: AtomicBool,
-    /// The consumer is closing: a revocation is answered at once, since nobody is there to answer it later.
-    closing: AtomicBool,
 }
 
 /// A lock whose holder panicked is still good: every value here is whole between two statements.
@@ -338,10 +336,5 @@ unsafe extern "C" fn on_rebalance(
         _ if lost => Rebalance::Lost,
         _ => Rebalance::Revoked,
     };
-    if callbacks.closing.load(Ordering::Acquire) {
-        // SAFETY: the handle is alive; null means "nothing is assigned".
-        unsafe { sys::rd_kafka_assign(client, std::ptr::null()) };
-        return;
-    }
     locked(&callbacks.rebalances).push_back(event);
 }
