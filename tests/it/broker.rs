@@ -75,7 +75,7 @@ impl RealBroker {
 fn launch() -> Result<(String, Child), String> {
     // RUST_LOG=debug shows what the library and librdkafka say.
     let filter = tracing_subscriber::EnvFilter::from_default_env();
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init().ok();
+    tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init().ok();
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/kafka");
     let mut child = Command::new(script)
         .args(["run", "--while-stdin"])

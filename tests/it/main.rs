@@ -3,3 +3,4 @@
 mod broker;
 mod kafka_groups;
 mod kafka_port;
+mod kafka_speed;
