@@ -17,7 +17,9 @@ use crate::time::{Clock, SystemClock};
 
 pub(super) fn generate(catalog: &Catalog, arguments: &GenerateArguments) -> Result<(), Failure> {
     if arguments.unpaced && arguments.count.is_none() && arguments.start.is_none() {
-        return Err(Failure::Usage("--unpaced needs --count or --start: its event times would run into the future".into()));
+        return Err(Failure::Usage(
+            "--unpaced needs --count or --start: its event times would run into the future".into(),
+        ));
     }
     let entry = catalog.generator(&arguments.generator)?;
     let clock = SystemClock::new();

@@ -7,5 +7,6 @@ mod cli;
 mod conformance;
 mod kafka_groups;
 mod kafka_port;
+mod kafka_speed;
 mod layers;
 mod murmur2;

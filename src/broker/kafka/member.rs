@@ -224,12 +224,15 @@ impl Member for KafkaMember {
             if let Err(failure) = self.client.unsubscribe() {
                 tracing::warn!(group, "leaving failed: {}", failure.text);
             }
-            for _ in 0..ROUNDS {
+            let held = self.membership.is_some();
+            for _ in 0..if held { ROUNDS } else { 0 } {
                 self.client.serve_group();
-                if self.client.next_rebalance().is_some() {
-                    break;
+                match self.client.next_rebalance() {
+                    Some(Rebalance::Revoked | Rebalance::Lost) => break,
+                    // It came too late to be of use.
+                    Some(Rebalance::Assigned(_)) => drop(self.client.unassign()),
+                    None => self.signal.wait(Duration::from_millis(100)),
                 }
-                self.signal.wait(Duration::from_millis(100));
             }
         }
         if let Err(error) = self.unassign() {
