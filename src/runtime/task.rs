@@ -3,9 +3,12 @@
 //! ([`Task::step`]), and its effects lie in [`Task::out`].
 
 use crate::broker::{Batch, Fetched, Outgoing, OutgoingRecord, Partitioning};
+use std::time::Duration;
+
+use crate::codec::marker::Activity;
 use crate::codec::position::Position;
 use crate::error::{Error, ErrorKind, Place};
-use crate::operators::source::{Bad, BadInput, InputPlace, Inputs, SourcePort, Verdict};
+use crate::operators::source::{Bad, BadInput, InputPlace, Inputs, SourcePort, SourceTime, Verdict};
 use crate::operators::stores::StorePort;
 use crate::operators::{Cx, Drops, Failure, Signal};
 use crate::record::{InputNumber, Offset, TopicPartition};
@@ -21,6 +24,12 @@ pub(crate) struct Input {
     pub(crate) port: Box<dyn SourcePort>,
     /// True while the broker has nothing more to read: an empty queue then holds nothing up.
     pub(crate) caught_up: bool,
+    /// True while the broker has nothing at all after what was read, open transactions included.
+    pub(crate) at_high_watermark: bool,
+    /// True once a bounded run has read all that it reads of it.
+    pub(crate) at_end: bool,
+    /// True for a user's topic, false for a repartition topic.
+    pub(crate) is_source: bool,
     /// The offset that a fetch has moved on to: beyond the last record where markers of transactions follow it.
     pub(crate) fetched: Offset,
     /// How many offsets the broker holds after what has been processed, as far as known.
@@ -33,6 +42,7 @@ impl Input {
     pub(crate) fn fetched_to(&mut self, fetched: Fetched, end: Option<Offset>) {
         self.fetched = self.fetched.max(fetched.position).min(end.unwrap_or(Offset::MAX));
         self.caught_up = fetched.records == 0 && fetched.caught_up();
+        self.at_high_watermark = fetched.high_watermark >= 0 && fetched.position >= fetched.high_watermark;
         if fetched.high_watermark >= 0 {
             let behind = if self.port.queued() == 0 && self.caught_up {
                 0
@@ -58,6 +68,10 @@ pub(crate) struct Task {
     numbers: Inputs,
     /// True where something is to be committed.
     dirty: bool,
+    /// True where nothing but time has moved on: it is committed as well, but nobody waits for it.
+    moved: bool,
+    /// True where partitions downstream have still to be told how far time has come.
+    owes_markers: bool,
 }
 
 /// Why a step ended early.
@@ -72,9 +86,17 @@ pub(crate) enum Stop {
 }
 
 impl Task {
-    pub(crate) fn new(inputs: Vec<Input>, stores: Vec<Box<dyn StorePort>>, state: TaskState, sequence: u64) -> Self {
+    /// `writes_repartition`: tasks downstream wait for its first word.
+    pub(crate) fn new(
+        inputs: Vec<Input>,
+        stores: Vec<Box<dyn StorePort>>,
+        state: TaskState,
+        sequence: u64,
+        writes_repartition: bool,
+    ) -> Self {
         let (cx, numbers) = (Cx::default(), Inputs::default());
-        Self { inputs, stores, state, sequence, cx, numbers, dirty: false }
+        let owes_markers = writes_repartition;
+        Self { inputs, stores, state, sequence, cx, numbers, dirty: false, moved: false, owes_markers }
     }
 
     /// Puts records of an input into its queue.
@@ -96,6 +118,7 @@ impl Task {
         self.cx.wall = wall;
         let mut done = 0;
         while done < max {
+            self.take_markers()?;
             let Some((input, limit)) = self.next() else { break };
             let processed = self.inputs[input].port.advance(limit, max - done, &mut self.numbers, &mut self.cx);
             self.check()?;
@@ -109,7 +132,63 @@ impl Task {
             }
             self.dirty = true;
         }
+        for input in &mut self.inputs {
+            input.port.tell_time(&mut self.cx);
+        }
+        self.check()?;
         Ok(done)
+    }
+
+    /// Takes what the heads of the queues say of time upstream.
+    fn take_markers(&mut self) -> Result<(), Stop> {
+        for input in &mut self.inputs {
+            self.moved |= input.port.take_markers(&mut self.cx);
+        }
+        self.check()
+    }
+
+    /// Time has passed: sources that have fallen silent say so. True where that is to be told downstream.
+    pub(crate) fn tick(&mut self, elapsed: Duration, wall: Timestamp) -> Result<(), Stop> {
+        self.cx.wall = wall;
+        for input in &mut self.inputs {
+            let silent = input.caught_up && input.at_high_watermark;
+            self.moved |= input.port.tick(elapsed, wall, silent, &mut self.cx);
+        }
+        self.check()
+    }
+
+    /// In a bounded run that closes its windows: takes time to its end in the inputs that have been read to theirs.
+    pub(crate) fn end(&mut self) -> Result<(), Stop> {
+        for input in self.inputs.iter_mut().filter(|input| input.at_end && input.port.queued() == 0) {
+            self.moved |= input.port.end(&mut self.cx);
+        }
+        self.check()
+    }
+
+    /// True once nothing more can come in a bounded run, and all that is committed.
+    pub(crate) fn has_ended(&self) -> bool {
+        !self.is_dirty() && !self.owes_markers && self.inputs.iter().all(|i| i.port.time().activity == Activity::End)
+    }
+
+    /// Whether more is to come, as the tasks downstream are told.
+    fn activity(&self) -> Activity {
+        let mut all = None;
+        for input in &self.inputs {
+            let activity = match input.port.time().activity {
+                Activity::Active if input.caught_up && input.port.queued() == 0 && input.is_source => {
+                    Activity::CaughtUp
+                }
+                activity => activity,
+            };
+            all = Some(match (all, activity) {
+                (None, activity) => activity,
+                (Some(Activity::Active), _) | (_, Activity::Active) => Activity::Active,
+                (Some(Activity::CaughtUp), _) | (_, Activity::CaughtUp) => Activity::CaughtUp,
+                (Some(Activity::Idle), _) | (_, Activity::Idle) => Activity::Idle,
+                (Some(Activity::End), Activity::End) => Activity::End,
+            });
+        }
+        all.unwrap_or_default()
     }
 
     /// The input to take records from, and the time up to which they come before every other input's. `None` while the
@@ -128,7 +207,12 @@ impl Task {
                 None => return None,
             }
         }
-        let (_, input) = first?;
+        let (time, input) = first?;
+        // An empty repartition topic may still get earlier records, from tasks upstream that are behind.
+        let waits = |other: &Input| other.port.head().is_none() && !other.port.may_pass(time);
+        if self.inputs.iter().any(waits) {
+            return None;
+        }
         let limit = second.map_or(Timestamp::MAX, |(time, other)| {
             if input < other { time } else { Timestamp::from_millis(time.millis().saturating_sub(1)) }
         });
@@ -155,11 +239,15 @@ impl Task {
     }
 
     /// Lets everything out that is held back for the sake of fewer updates.
-    pub(crate) fn flush(&mut self, wall: Timestamp) -> Result<(), Stop> {
+    pub(crate) fn flush(&mut self, wall: Timestamp, all_markers: bool) -> Result<(), Stop> {
         self.cx.wall = wall;
+        self.cx.activity = self.activity();
+        self.cx.all_markers = all_markers;
+        self.cx.markers_owed = false;
         for input in &mut self.inputs {
             input.port.signal(Signal::Flush, &mut self.cx);
         }
+        self.owes_markers = self.cx.markers_owed;
         self.check()
     }
 
@@ -186,7 +274,22 @@ impl Task {
 
     /// True where something is to be committed.
     pub(crate) fn is_dirty(&self) -> bool {
+        self.dirty || self.moved || !self.cx.out.is_empty()
+    }
+
+    /// Makes the task part of the running transaction.
+    pub(crate) fn touch(&mut self) {
+        self.moved = true;
+    }
+
+    /// True where somebody waits for it.
+    pub(crate) fn is_urgent(&self) -> bool {
         self.dirty
+    }
+
+    /// True where partitions downstream have still to be told how far time has come.
+    pub(crate) fn owes_markers(&self) -> bool {
+        self.owes_markers
     }
 
     /// How many inputs the running transaction has.
@@ -223,8 +326,8 @@ impl Task {
                 let (offset, index) = input.port.position();
                 // With nothing queued the markers behind the last record have been read as well.
                 let offset = if input.port.queued() == 0 && index == 0 { offset.max(input.fetched) } else { offset };
-                let watermark = input.port.watermark();
-                let position = Position { sequence: self.sequence + 1, index, watermark, ..Position::default() };
+                let SourceTime { watermark, activity, upstream } = input.port.time();
+                let position = Position { sequence: self.sequence + 1, index, watermark, activity, upstream };
                 (input.partition.clone(), offset, position)
             })
             .collect()
@@ -235,6 +338,7 @@ impl Task {
         self.sequence += 1;
         self.numbers.clear();
         self.dirty = false;
+        self.moved = false;
     }
 }
 
