@@ -179,9 +179,9 @@ pub struct TypedSource<K, V, D> {
 impl<K, V, D: Decode<K, V>> TypedSource<K, V, D> {
     /// The source in `place` among the task's. With `one_by_one`, every record is a batch of its own.
     #[must_use]
-    pub fn new((place, one_by_one): (u32, bool), policy: BadInput, pace: Pace, decode: D, out: Out<K, V>) -> Self {
+    pub fn new((number, one_by_one): (u32, bool), policy: BadInput, pace: Pace, decode: D, out: Out<K, V>) -> Self {
         Self {
-            place,
+            place: number,
             one_by_one,
             policy,
             decode,
@@ -358,14 +358,12 @@ where
                 self.activity = Activity::CaughtUp;
                 self.tell_time(cx);
             }
+            _ if self.activity == Activity::Idle => {}
             None if silent >= self.pace.idle_after => {
-                if self.activity != Activity::Idle {
-                    self.activity = Activity::Idle;
-                    self.out.signal(Signal::Idle, cx);
-                }
+                self.activity = Activity::Idle;
+                self.out.signal(Signal::Idle, cx);
             }
-            _ if self.activity != Activity::Idle => self.activity = Activity::CaughtUp,
-            _ => {}
+            _ => self.activity = Activity::CaughtUp,
         }
         before != (self.activity, self.watermark)
     }

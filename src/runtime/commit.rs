@@ -101,7 +101,8 @@ impl StreamThread {
         let wall = self.parts.clock.wall();
         for number in 0..self.slots.len() {
             let Stage::Running(task) = &mut self.slots[number].stage else { continue };
-            if !task.is_dirty() && !(self.telling_all && task.owes_markers()) {
+            let takes_part = task.is_dirty() || (self.telling_all && task.owes_markers());
+            if !takes_part {
                 continue;
             }
             task.touch();

@@ -19,6 +19,7 @@ use super::meters::InputMeters;
 use super::suspects::Suspect;
 
 /// One of a task's input partitions.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about what the broker holds")]
 pub(crate) struct Input {
     pub(crate) partition: TopicPartition,
     pub(crate) port: Box<dyn SourcePort>,
