@@ -41,7 +41,7 @@ pub(super) fn settings(user_sets: impl Fn(&str) -> bool) -> Vec<(&'static str, S
     let defaults = [
         ("fetch.queue.backoff.ms", "5"),
         ("fetch.wait.max.ms", "10"),
-        ("queued.max.messages.kbytes", "2048"),
+        ("queued.max.messages.kbytes", "512"),
         ("fetch.message.max.bytes", "262144"),
         ("topic.metadata.refresh.interval.ms", "30000"),
     ];
