@@ -8,6 +8,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::operators::source::{SourcePort, SourceTime};
 use crate::record::{Offset, TopicPartition};
 use crate::state::TaskState;
+use crate::time::Timestamp;
 use crate::topology::{TaskContext, TaskId};
 
 #[cfg(test)]
@@ -207,6 +208,8 @@ impl StreamThread {
                 at_end: false,
                 fetched: offset,
                 lag: None,
+                processed: 0,
+                dead_letters: 0,
                 meters,
             }
         };
@@ -247,6 +250,14 @@ impl StreamThread {
         let bytes = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
         for slot in &self.slots {
             let Stage::Running(task) = &slot.stage else { continue };
+            for input in &task.inputs {
+                let watermark = input.port.watermark();
+                // Before the first record and after the last there is no time to show.
+                if watermark > Timestamp::MIN && watermark < Timestamp::MAX {
+                    let gauge = metrics.watermark(&input.partition.topic, input.partition.partition);
+                    gauge.set(watermark.millis().div_euclid(1_000));
+                }
+            }
             if task.stores.is_empty() {
                 continue;
             }

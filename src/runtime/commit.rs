@@ -128,9 +128,8 @@ impl StreamThread {
     /// Sends what a task wants to be written: after a step (`exact`: each record names the input it comes from) or after
     /// a flush. False where that failed and was dealt with.
     pub(crate) fn send(&mut self, number: usize, exact: bool) -> Result<bool> {
-        let Self { slots, router, member, parts, .. } = self;
+        let Self { slots, router, member, sent: sent_by_topic, .. } = self;
         let Stage::Running(task) = &mut slots[number].stage else { return Ok(true) };
-        task.count_drops();
         if task.out().is_empty() {
             return Ok(true);
         }
@@ -140,7 +139,7 @@ impl StreamThread {
             return Ok(false);
         }
         let sent = member.send(u32::try_from(number).unwrap_or(u32::MAX), task.out());
-        meters::count_out(&parts.metrics, task.out());
+        meters::count_out(sent_by_topic, task.out());
         task.out().clear();
         if let Err(failure) = sent {
             self.commit_failed(failure, Positions::new(), Duration::ZERO)?;
@@ -186,6 +185,9 @@ impl StreamThread {
         self.begun = None;
         self.last_commit = self.parts.clock.elapsed();
         self.commit_took = self.last_commit.saturating_sub(started);
+        for (topic, count) in std::mem::take(&mut self.sent) {
+            self.parts.metrics.records_out(&topic).inc_by(count);
+        }
         self.parts.metrics.commit_took(self.commit_took);
         self.parts.metrics.transaction(Outcome::Committed);
     }
@@ -258,6 +260,7 @@ impl StreamThread {
             return Err(error.clone());
         }
         self.drop_tasks();
+        self.sent.clear();
         self.recycle()?;
         if self.losses > 3 {
             self.member.wait(Duration::from_millis(u64::from(self.losses) * 50).min(LONGEST_PAUSE));
@@ -313,6 +316,7 @@ impl StreamThread {
             self.recycle()?;
         }
         self.begun = None;
+        self.sent.clear();
         Ok(())
     }
 }

@@ -36,6 +36,9 @@ pub(crate) struct Input {
     /// How many offsets the broker holds after what has been processed, as far as known.
     pub(crate) lag: Option<u64>,
     pub(crate) meters: InputMeters,
+    /// Records of it that the running transaction has processed, and those among them that became dead letters.
+    pub(crate) processed: u64,
+    pub(crate) dead_letters: u64,
 }
 
 impl Input {
@@ -125,9 +128,11 @@ impl Task {
             self.check()?;
             if processed > 0 {
                 done += processed;
+                self.inputs[input].processed += processed as u64;
             } else if let Some(bad) = self.inputs[input].port.take_bad() {
                 self.treat(input, &bad).map_err(Stop::Policy)?;
                 done += 1;
+                self.inputs[input].processed += 1;
             } else {
                 break;
             }
@@ -222,7 +227,7 @@ impl Task {
 
     /// Treats a record that cannot be used by its source's policy.
     fn treat(&mut self, input: usize, bad: &Bad) -> Result<(), Error> {
-        let Input { partition, port, meters, .. } = &self.inputs[input];
+        let Input { partition, port, dead_letters, .. } = &mut self.inputs[input];
         let policy = if bad.fatal { &BadInput::Fail } else { port.policy() };
         if *policy == BadInput::Fail {
             return Err(unusable(partition, bad));
@@ -231,7 +236,7 @@ impl Task {
         let number = self.numbers.add(InputPlace { source, offset: bad.offset, index: bad.index });
         if let BadInput::DeadLetter(topic) = policy {
             dead_letter(&mut self.cx.out, topic, partition, bad, number);
-            meters.dead_letters.inc();
+            *dead_letters += 1;
         }
         let (offset, reason) = (bad.offset, bad.reason.label());
         tracing::debug!(%partition, offset, reason, ?policy, "record not processed: {}", bad.message);
@@ -263,14 +268,6 @@ impl Task {
     /// What the task wants to be written.
     pub(crate) fn out(&mut self) -> &mut Outgoing {
         &mut self.cx.out
-    }
-
-    /// Adds what was dropped since the last time to the counters.
-    pub(crate) fn count_drops(&mut self) {
-        let drops = self.cx.drops.take();
-        if let Some(input) = self.inputs.first().filter(|_| drops != Drops::default()) {
-            input.meters.drops.add(&drops);
-        }
     }
 
     /// True where something is to be committed.
@@ -334,8 +331,16 @@ impl Task {
             .collect()
     }
 
-    /// The running transaction has been committed.
+    /// The running transaction has been committed: what it did counts from now on.
     pub(crate) fn committed(&mut self) {
+        let drops = self.cx.drops.take();
+        if let Some(input) = self.inputs.first().filter(|_| drops != Drops::default()) {
+            input.meters.drops.add(&drops);
+        }
+        for input in &mut self.inputs {
+            input.meters.records.inc_by(std::mem::take(&mut input.processed));
+            input.meters.dead_letters.inc_by(std::mem::take(&mut input.dead_letters));
+        }
         self.sequence += 1;
         self.numbers.clear();
         self.dirty = false;

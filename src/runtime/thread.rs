@@ -93,6 +93,8 @@ pub(crate) struct StreamThread {
     pub(crate) begun: Option<Duration>,
     pub(crate) last_commit: Duration,
     pub(crate) commit_took: Duration,
+    /// Records that the running transaction has sent, by topic.
+    pub(crate) sent: BTreeMap<Arc<str>, u64>,
     /// Failures of the membership in a row, without a commit between them.
     pub(crate) losses: u32,
     /// Where each assigned partition goes on, as committed; no position where nothing was committed yet.
@@ -123,6 +125,7 @@ impl StreamThread {
             last_commit: parts.clock.elapsed(),
             commit_took: Duration::ZERO,
             losses: 0,
+            sent: BTreeMap::new(),
             committed_at: BTreeMap::new(),
             all_told: Duration::ZERO,
             telling_all: false,
@@ -316,7 +319,6 @@ impl StreamThread {
             input.fetched_to(fetched, end);
             if !batch.is_empty() {
                 any = true;
-                input.meters.records.inc_by(batch.len() as u64);
                 let verdict = |partition: &TopicPartition, offset, index| suspects.verdict(partition, offset, index);
                 task.fill(number, batch, parts.clock.wall(), &verdict);
             }
