@@ -7,3 +7,6 @@ mod kafka_groups;
 mod kafka_port;
 mod layers;
 mod murmur2;
+mod process;
+mod sums;
+mod totals;
