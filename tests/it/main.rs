@@ -5,6 +5,7 @@ mod cli;
 mod conformance;
 mod kafka_groups;
 mod kafka_port;
+mod kills;
 mod layers;
 mod murmur2;
 mod process;

@@ -37,6 +37,11 @@ impl Admin {
                 Err(failure) if failure.retriable && self.clock.elapsed() < deadline => {
                     tracing::debug!("{doing}: tried again: {}", failure.text);
                     std::thread::sleep(Duration::from_millis(50));
+                    // An administrator's questions go by what is known of the leaders, however old it is, and do not
+                    // ask anew where a leader says that it is too old.
+                    if let Err(failure) = self.client.refresh_metadata(TIMEOUT) {
+                        tracing::debug!("asking for the leaders: {}", failure.text);
+                    }
                 }
                 result => return result.map_err(|failure| error(doing, &failure)),
             }
