@@ -18,6 +18,8 @@ pub mod testing;
 pub mod time;
 pub mod topology;
 
+pub use broker::kafka::KafkaBroker;
+pub use broker::memory::MemoryBroker;
 pub use broker::{Broker, Guarantee};
 pub use codec::{Codec, CodecError, Data, Json, Key, NoKey};
 pub use dsl::{Builder, Grouped, Stream, Table, Topic};

@@ -52,6 +52,7 @@ fn declare(name: &str, bad_input: BadInput, combine: bool) -> millstream::Result
 }
 
 /// What the totals need of a purchase.
+#[expect(clippy::struct_field_names, reason = "the fields of the topic")]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Purchase {
     transaction_time: CivilTime,
@@ -104,6 +105,7 @@ impl Totals {
     ///
     /// # Errors
     /// When a number grows beyond what its type holds exactly.
+    #[expect(clippy::needless_pass_by_value, reason = "the shape of a reduce")]
     pub fn add(&mut self, more: Self) -> Result<(), Reject> {
         let overflow = |what| Reject::overflow(format!("the {what} of {} grew too large", more.product_id));
         self.event_time = self.event_time.max(more.event_time);

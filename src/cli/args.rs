@@ -105,6 +105,26 @@ pub(super) struct RunArguments {
     /// The topologies, by name
     #[arg(required = true, value_name = "TOPOLOGY")]
     pub(super) topologies: Vec<String>,
+    #[command(flatten)]
+    pub(super) settings: SettingArguments,
+}
+
+/// The command line of a program that runs a topology of its own.
+#[derive(Debug, Parser)]
+#[command(version)]
+pub(super) struct ServeArguments {
+    #[command(flatten)]
+    pub(super) settings: SettingArguments,
+    #[command(flatten)]
+    pub(super) log: LogArguments,
+}
+
+/// How topologies are run.
+///
+/// Every setting can also stand in the file that --config names, under the flag's name, or in the environment, as in
+/// `MILLSTREAM_BOOTSTRAP_SERVERS`. A flag beats the file, the file beats the environment.
+#[derive(Debug, Args)]
+pub(super) struct SettingArguments {
     /// Kafka's addresses
     #[arg(long, value_name = "HOST:PORT,…")]
     pub(super) bootstrap_servers: Option<String>,
@@ -152,7 +172,7 @@ pub(super) struct RunArguments {
     pub(super) config: Option<PathBuf>,
 }
 
-impl RunArguments {
+impl SettingArguments {
     /// The flags as a layer of settings.
     pub(super) fn layer(&self) -> Layer {
         Layer {

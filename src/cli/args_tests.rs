@@ -35,7 +35,7 @@ fn run_takes_all_its_flags() {
         panic!("not run")
     };
     assert_eq!(run.topologies, ["running-totals", "low-stock"]);
-    let layer = run.layer();
+    let layer = run.settings.layer();
     assert_eq!(layer.threads, Some(4));
     assert_eq!(layer.guarantee, Some(GuaranteeName::AtLeastOnce));
     assert_eq!(layer.commit_interval, Some(Duration::from_millis(20)));

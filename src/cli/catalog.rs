@@ -17,6 +17,9 @@ pub struct Catalog {
     pub demo: Demo,
 }
 
+/// Declares a topology, with what is to happen to input that cannot be used.
+pub type Build = fn(BadInput) -> Result<Topology>;
+
 /// A topology.
 #[derive(Clone, Debug)]
 pub struct TopologyEntry {
@@ -25,7 +28,7 @@ pub struct TopologyEntry {
     /// What it does, in one line.
     pub about: &'static str,
     /// Declares it, with what is to happen to input that cannot be used.
-    pub build: fn(BadInput) -> Result<Topology>,
+    pub build: Build,
     /// The topics it reads.
     pub inputs: &'static [&'static str],
     /// The topics it writes.

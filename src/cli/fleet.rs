@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::progress::Progress;
 use super::signals::Stop;
 use crate::error::Result;
 use crate::http::{Sources, Token};
@@ -23,6 +24,12 @@ impl Fleet {
     pub(super) fn start(&mut self, name: &str, application: App) -> Result<()> {
         self.applications.push((name.to_owned(), application.start()?));
         Ok(())
+    }
+
+    /// How many changelog records are still to be restored, over all tasks.
+    pub(super) fn restore_remaining(&self) -> u64 {
+        let statuses = self.applications.iter().map(|(_, running)| running.status());
+        statuses.flat_map(|status| status.tasks).map(|task| task.restore_remaining).sum()
     }
 
     /// What each is doing, for as long as anybody asks.
@@ -51,9 +58,12 @@ impl Fleet {
 
     /// Waits until all have ended, one has failed, or a stop is asked for; then stops all and gives the first error.
     pub(super) fn wait(self, stop: &Stop) -> Result<()> {
+        let mut progress = Progress::default();
         while !self.ended() && !stop.asked() {
+            progress.show(&self);
             stop.wait(LOOK);
         }
+        drop(progress);
         self.stop()
     }
 

@@ -16,6 +16,11 @@ use crate::generate::{Faults, Options, Pace, Watch, drive};
 use crate::time::{Clock, SystemClock};
 
 pub(super) fn generate(catalog: &Catalog, arguments: &GenerateArguments) -> Result<(), Failure> {
+    if arguments.unpaced && arguments.count.is_none() && arguments.start.is_none() {
+        return Err(Failure::Usage(
+            "--unpaced needs --count or --start: its event times would run into the future".into(),
+        ));
+    }
     let entry = catalog.generator(&arguments.generator)?;
     let clock = SystemClock::new();
     let mut generator = (entry.make)(options(arguments, &clock))?;
@@ -41,18 +46,21 @@ fn options(arguments: &GenerateArguments, clock: &dyn Clock) -> Options {
         null_key: null_key_rate,
         broken: broken_rate,
     };
-    Options {
-        seed: arguments.seed,
-        start: arguments.start.unwrap_or_else(|| clock.wall()),
-        rate: arguments.rate,
-        faults,
-    }
+    let start = arguments.start.unwrap_or_else(|| clock.wall().minus(ahead(arguments)));
+    Options { seed: arguments.seed, start, rate: arguments.rate, faults }
+}
+
+/// How far the event times run ahead of the clock: Kafka refuses records of the future, so they begin as much earlier.
+fn ahead(arguments: &GenerateArguments) -> Duration {
+    #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^52")]
+    let seconds = arguments.count.filter(|_| arguments.unpaced).map_or(0.0, |count| count as f64 / arguments.rate);
+    Duration::try_from_secs_f64(seconds).unwrap_or(Duration::ZERO)
 }
 
 /// Creates the topics that do not exist. With event times of the past they get no retention: the broker would throw
 /// the records away by their timestamps.
 fn create_topics(broker: &dyn Broker, topics: &[&str], arguments: &GenerateArguments) -> Result<()> {
-    let past = arguments.start.is_some();
+    let past = arguments.start.is_some() || arguments.unpaced;
     let settings = past.then(|| ("retention.ms".to_owned(), "-1".to_owned())).into_iter().collect();
     let new = |name: &&str| NewTopic {
         name: (*name).to_owned(),

@@ -11,6 +11,7 @@ mod generate;
 mod local;
 mod logging;
 mod parse;
+mod progress;
 mod run;
 mod settings;
 mod signals;
@@ -22,16 +23,43 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-pub use catalog::{Catalog, Demo, GeneratorEntry, TopologyEntry};
+pub use catalog::{Build, Catalog, Demo, GeneratorEntry, TopologyEntry};
 
-use args::{Arguments, Command};
+use args::{Arguments, Command, ServeArguments};
 use failure::Failure;
 
 /// Reads the command line and does what it says. The exit code is 0 after success and after a stop that was asked for,
 /// 1 after an error, 2 where the command line itself is wrong.
 pub fn main(catalog: &Catalog) -> ExitCode {
-    let arguments = Arguments::parse();
-    match dispatch(catalog, arguments) {
+    exit(dispatch(catalog, Arguments::parse()))
+}
+
+/// The `main` of a program that runs a topology of its own on Kafka: with the flags, the configuration file, the
+/// environment, the logs, the HTTP listener and the graceful stop of `millstream run`.
+///
+/// ```no_run
+/// use millstream::{BadInput, Builder, Result, Topic, Topology};
+///
+/// const CLICKS: Topic<String, String> = Topic::new("clicks");
+/// const COUNTS: Topic<String, u64> = Topic::new("click-counts");
+///
+/// fn clicks(bad_input: BadInput) -> Result<Topology> {
+///     let b = Builder::new("clicks");
+///     b.source(CLICKS).on_bad_input(bad_input).stream().group_by_key().count().named("counts").to(COUNTS);
+///     Ok(b.build()?)
+/// }
+///
+/// fn main() -> std::process::ExitCode {
+///     millstream::cli::serve(clicks)
+/// }
+/// ```
+pub fn serve(build: Build) -> ExitCode {
+    let ServeArguments { settings, log } = ServeArguments::parse();
+    exit(logging::start(&log, "info", false).map_err(Failure::from).and_then(|()| run::serve(build, &settings)))
+}
+
+fn exit(result: Result<(), Failure>) -> ExitCode {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             eprintln!("error: {failure}");

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::args::RunArguments;
-use super::catalog::Catalog;
+use super::args::{RunArguments, SettingArguments};
+use super::catalog::{Build, Catalog};
 use super::failure::Failure;
 use super::fleet::Fleet;
 use super::settings::Layer;
@@ -18,9 +18,19 @@ use crate::state::StateOptions;
 use crate::topology::Topology;
 
 pub(super) fn run(catalog: &Catalog, arguments: &RunArguments) -> Result<(), Failure> {
-    let settings = settings(arguments)?;
+    let settings = settings(&arguments.settings)?;
     let bad_input = settings.bad_input.clone().unwrap_or_default();
-    let topologies = build(catalog, &arguments.topologies, &bad_input)?;
+    run_all(build(catalog, &arguments.topologies, &bad_input)?, &settings)
+}
+
+/// Runs the topology of a program of the user's own.
+pub(super) fn serve(build: Build, arguments: &SettingArguments) -> Result<(), Failure> {
+    let settings = settings(arguments)?;
+    let topology = build(settings.bad_input.clone().unwrap_or_default())?;
+    run_all(vec![topology], &settings)
+}
+
+fn run_all(topologies: Vec<Topology>, settings: &Layer) -> Result<(), Failure> {
     let token = token::find(settings.http_token_file.as_deref())?;
     if let Some(addr) = settings.http {
         check_open(addr, token.as_ref())?;
@@ -35,7 +45,7 @@ pub(super) fn run(catalog: &Catalog, arguments: &RunArguments) -> Result<(), Fai
     tracing::info!(?settings, "starting");
     let descriptions = describe::all(&topologies);
     let metrics = Metrics::new();
-    let fleet = start(topologies, &broker, &settings, &metrics)?;
+    let fleet = start(topologies, &broker, settings, &metrics)?;
     let http = match settings.http {
         Some(addr) => Some(HttpServer::start(addr, fleet.sources(&metrics, descriptions, token))?),
         None => None,
@@ -58,7 +68,7 @@ fn build(catalog: &Catalog, names: &[String], bad_input: &BadInput) -> Result<Ve
     entries.into_iter().map(|entry| (entry.build)(bad_input.clone()).map_err(Failure::from)).collect()
 }
 
-fn settings(arguments: &RunArguments) -> Result<Layer, Failure> {
+fn settings(arguments: &SettingArguments) -> Result<Layer, Failure> {
     // A variable that is not text cannot be one of ours.
     let variables =
         std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));

@@ -39,7 +39,7 @@ impl StreamThread {
         }
         self.assigned = partitions;
         for id in placement::tasks_of(&self.parts.layout, &self.assigned) {
-            let mut missing = placement::inputs_of(&self.parts.layout, id);
+            let mut missing = self.parts.layout.inputs_of(id);
             missing.retain(|input| !self.assigned.contains(input));
             if missing.is_empty() {
                 self.slots.push(Slot { id, stage: Stage::Waiting });
@@ -139,7 +139,7 @@ impl StreamThread {
         if restore.remaining() > 0 {
             tracing::info!(task = name, records = restore.remaining(), "restoring");
         }
-        self.slots[number].stage = Stage::Restoring(restore);
+        self.slots[number].stage = Stage::Restoring(Box::new(restore));
         Ok(true)
     }
 
@@ -168,17 +168,17 @@ impl StreamThread {
             ));
         }
         let task = self.build(id, state);
-        self.slots[number].stage = Stage::Running(task);
+        self.slots[number].stage = Stage::Running(Box::new(task));
         Ok(())
     }
 
     fn name_of(&self, id: TaskId) -> String {
-        placement::name_of(&self.parts.layout, id)
+        self.parts.layout.task_name(id)
     }
 
     /// The task's commit sequence; `None` where it has never committed.
     fn sequence(&self, id: TaskId) -> Option<u64> {
-        let inputs = placement::inputs_of(&self.parts.layout, id);
+        let inputs = self.parts.layout.inputs_of(id);
         let positions = inputs.iter().filter_map(|input| self.committed_at.get(input)?.1.as_ref());
         positions.map(|position| position.sequence).max()
     }
@@ -187,7 +187,7 @@ impl StreamThread {
     fn build(&self, id: TaskId, state: TaskState) -> Task {
         let Parts { layout, topology, options, metrics, .. } = &self.parts;
         let wired = topology.task(&TaskContext { layout, task: id, state: &state, options });
-        let partitions = placement::inputs_of(layout, id);
+        let partitions = layout.inputs_of(id);
         let input = |(mut port, partition): (Box<dyn SourcePort>, TopicPartition)| {
             let (offset, position) = self.committed_at[&partition].clone();
             let position = position.unwrap_or_default();
@@ -204,7 +204,7 @@ impl StreamThread {
         let mut from = Vec::new();
         for number in 0..self.slots.len() {
             let id = self.slots[number].id;
-            for input in placement::inputs_of(&self.parts.layout, id) {
+            for input in self.parts.layout.inputs_of(id) {
                 let offset = self.committed_at[&input].0;
                 from.push((input, offset));
             }
@@ -214,7 +214,7 @@ impl StreamThread {
                     task.state.commit(task.state.stand());
                 }
                 task.state.abort();
-                self.slots[number].stage = Stage::Running(self.build(id, task.state));
+                self.slots[number].stage = Stage::Running(Box::new(self.build(id, task.state)));
             }
         }
         #[cfg(test)]
@@ -222,6 +222,23 @@ impl StreamThread {
             return Ok(());
         }
         patiently("going back", || self.member.seek(&from))
+    }
+
+    /// Tells the metrics how large the tasks' states are.
+    pub(crate) fn measure(&self) {
+        let metrics = &self.parts.metrics;
+        let bytes = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
+        for slot in &self.slots {
+            let Stage::Running(task) = &slot.stage else { continue };
+            if task.stores.is_empty() {
+                continue;
+            }
+            let (name, sizes) = (self.name_of(slot.id), task.state.sizes());
+            let cache: usize = task.stores.iter().map(|store| store.stats().cache_bytes).sum();
+            metrics.cache_bytes(&name).set(bytes(cache as u64));
+            metrics.committed_bytes(&name).set(bytes(sizes.committed));
+            metrics.disk_bytes(&name).set(bytes(sizes.disk));
+        }
     }
 
     pub(crate) fn task_statuses(&self) -> Vec<TaskStatus> {

@@ -68,7 +68,7 @@ impl App {
         if prepared.parts.config.until_end {
             // Fixed before the first record is read, so that nothing which comes later is processed.
             let sources = placement::source_partitions(&prepared.parts.layout);
-            let ends = prepared.parts.broker.end_offsets(&sources, Isolation::ReadCommitted)?;
+            let ends = prepared.parts.broker.end_offsets(&sources, Isolation::ReadUncommitted)?;
             shared.set_bounds(sources.into_iter().zip(ends).collect());
         }
         let mut threads = Vec::new();
@@ -137,7 +137,7 @@ impl Running {
             if waited >= timeout || self.is_finished() {
                 return self.status().state == state;
             }
-            self.shared.wait((timeout - waited).min(Duration::from_millis(50)));
+            self.shared.wait(timeout.saturating_sub(waited).min(Duration::from_millis(50)));
         }
     }
 
@@ -192,5 +192,6 @@ fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<(
 
 /// Waits for threads; true where one of them panicked.
 fn join_all(threads: Vec<JoinHandle<()>>) -> bool {
-    threads.into_iter().fold(false, |panicked, thread| thread.join().is_err() || panicked)
+    let joined: Vec<_> = threads.into_iter().map(JoinHandle::join).collect();
+    joined.iter().any(Result::is_err)
 }

@@ -37,8 +37,19 @@ impl Caretaker {
         }
         while !self.parts.shared.stopping() {
             self.purge();
+            self.count_tasks();
             self.parts.shared.wait(LOOK_EVERY * 10);
         }
+    }
+
+    /// Tells the metrics how many tasks are in which state.
+    fn count_tasks(&self) {
+        let status = self.parts.shared.status(self.parts.config.threads);
+        let mut counts: BTreeMap<&str, i64> = BTreeMap::new();
+        for task in &status.tasks {
+            *counts.entry(task.state.as_str()).or_default() += 1;
+        }
+        self.parts.metrics.tasks(counts);
     }
 
     /// Deletes records of repartition topics that have been processed for good. Only committed positions get here: a
@@ -78,7 +89,8 @@ impl Caretaker {
     }
 
     fn ends(&self, partitions: &[TopicPartition]) -> Result<BTreeMap<TopicPartition, Offset>> {
-        let ends = self.parts.broker.end_offsets(partitions, Isolation::ReadCommitted)?;
+        // The high watermark: of a transaction that was committed a moment ago the markers may not be written yet.
+        let ends = self.parts.broker.end_offsets(partitions, Isolation::ReadUncommitted)?;
         Ok(partitions.iter().cloned().zip(ends).collect())
     }
 

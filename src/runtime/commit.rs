@@ -27,7 +27,7 @@ use super::bugs::Bug;
 use super::patience::patiently;
 use super::route::TooLarge;
 use super::suspects::Evidence;
-use super::task::Task;
+use super::task::{Stop, Task};
 use super::thread::{Slot, Stage, StreamThread, panicked};
 use super::{meters, placement};
 
@@ -96,7 +96,8 @@ impl StreamThread {
             let flushed = catch_unwind(AssertUnwindSafe(|| task.flush(wall)));
             let failure = match flushed {
                 Ok(Ok(())) => None,
-                Ok(Err(failure)) => Some(failure),
+                Ok(Err(Stop::Failed(failure))) => Some(failure),
+                Ok(Err(Stop::Broken(error) | Stop::Policy(error))) => return Err(error),
                 Err(panic) => Some(panicked(&*panic)),
             };
             if let Some(failure) = failure {
@@ -180,7 +181,10 @@ impl StreamThread {
             CommitFailure::Unknown(error) => self.settle(&error, positions, started),
             // Another producer has taken the transactional id: a newer self, or the broker after a timeout.
             CommitFailure::Fatal(error) if error.is_fenced() => self.lost(&error),
-            CommitFailure::Fatal(error) => Err(error),
+            CommitFailure::Fatal(error) => {
+                self.parts.metrics.commit_failure("fatal");
+                Err(error)
+            }
         }
     }
 

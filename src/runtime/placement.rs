@@ -6,12 +6,6 @@ use std::sync::Arc;
 use crate::record::TopicPartition;
 use crate::topology::{Layout, TaskId};
 
-/// All topics that a member has to subscribe to, each once.
-pub(crate) fn subscription(layout: &Layout) -> Vec<&str> {
-    let topics: BTreeSet<&str> = layout.subs.iter().flat_map(|sub| &sub.inputs).map(|input| &*input.topic).collect();
-    topics.into_iter().collect()
-}
-
 /// The tasks that read any of these partitions, in order.
 pub(crate) fn tasks_of(layout: &Layout, partitions: &[TopicPartition]) -> Vec<TaskId> {
     let mut tasks = BTreeSet::new();
@@ -25,23 +19,10 @@ pub(crate) fn tasks_of(layout: &Layout, partitions: &[TopicPartition]) -> Vec<Ta
     tasks.into_iter().collect()
 }
 
-/// A task's input partitions, in the order of its sub-topology's inputs.
-pub(crate) fn inputs_of(layout: &Layout, task: TaskId) -> Vec<TopicPartition> {
-    let inputs = layout.subs[task.sub].inputs.iter();
-    inputs.map(|input| TopicPartition::new(Arc::clone(&input.topic), task.partition)).collect()
-}
-
-/// A task's name, as logs, metrics and the state directory have it.
-pub(crate) fn name_of(layout: &Layout, task: TaskId) -> String {
-    format!("{}_{}", layout.subs[task.sub].name, task.partition)
-}
-
 /// A task's stores with their changelog partitions.
 pub(crate) fn changelogs_of(layout: &Layout, task: TaskId) -> Vec<(String, TopicPartition)> {
-    let stores = layout.subs[task.sub].stores.iter();
-    stores
-        .map(|store| (store.name.to_string(), TopicPartition::new(Arc::clone(&store.changelog), task.partition)))
-        .collect()
+    let stores = layout.subs[task.sub].stores.iter().map(|store| store.name.to_string());
+    stores.zip(layout.changelogs_of(task)).collect()
 }
 
 /// All partitions of the users' topics that are read.

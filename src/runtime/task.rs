@@ -67,6 +67,8 @@ pub(crate) enum Stop {
     Failed(Failure),
     /// The next record cannot be used and its source's policy is to stop. What came before it is sound.
     Policy(Error),
+    /// The task cannot go on, and no record is to blame: its state cannot be read, for example.
+    Broken(Error),
 }
 
 impl Task {
@@ -96,13 +98,11 @@ impl Task {
         while done < max {
             let Some((input, limit)) = self.next() else { break };
             let processed = self.inputs[input].port.advance(limit, max - done, &mut self.numbers, &mut self.cx);
-            if let Some(failure) = self.cx.take_failure() {
-                return Err(Stop::Failed(failure));
-            }
+            self.check()?;
             if processed > 0 {
                 done += processed;
             } else if let Some(bad) = self.inputs[input].port.take_bad() {
-                self.treat(input, bad).map_err(Stop::Policy)?;
+                self.treat(input, &bad).map_err(Stop::Policy)?;
                 done += 1;
             } else {
                 break;
@@ -120,7 +120,7 @@ impl Task {
         for (number, input) in self.inputs.iter().enumerate() {
             match input.port.head() {
                 Some(time) if first.is_none_or(|first| (time, number) < first) => {
-                    second = first.replace((time, number))
+                    second = first.replace((time, number));
                 }
                 Some(time) if second.is_none_or(|second| (time, number) < second) => second = Some((time, number)),
                 Some(_) => {}
@@ -136,7 +136,7 @@ impl Task {
     }
 
     /// Treats a record that cannot be used by its source's policy.
-    fn treat(&mut self, input: usize, bad: Bad) -> Result<(), Error> {
+    fn treat(&mut self, input: usize, bad: &Bad) -> Result<(), Error> {
         let Input { partition, port, meters, .. } = &self.inputs[input];
         let policy = if bad.fatal { &BadInput::Fail } else { port.policy() };
         if *policy == BadInput::Fail {
@@ -145,7 +145,7 @@ impl Task {
         let source = u32::try_from(input).unwrap_or(u32::MAX);
         let number = self.numbers.add(InputPlace { source, offset: bad.offset, index: bad.index });
         if let BadInput::DeadLetter(topic) = policy {
-            dead_letter(&mut self.cx.out, topic, partition, &bad, number);
+            dead_letter(&mut self.cx.out, topic, partition, bad, number);
             meters.dead_letters.inc();
         }
         let (offset, reason) = (bad.offset, bad.reason.label());
@@ -155,15 +155,20 @@ impl Task {
     }
 
     /// Lets everything out that is held back for the sake of fewer updates.
-    pub(crate) fn flush(&mut self, wall: Timestamp) -> Result<(), Failure> {
+    pub(crate) fn flush(&mut self, wall: Timestamp) -> Result<(), Stop> {
         self.cx.wall = wall;
         for input in &mut self.inputs {
             input.port.signal(Signal::Flush, &mut self.cx);
-            if let Some(failure) = self.cx.take_failure() {
-                return Err(failure);
-            }
         }
-        Ok(())
+        self.check()
+    }
+
+    /// What has gone wrong in the operators, if anything has.
+    fn check(&mut self) -> Result<(), Stop> {
+        if let Some(error) = self.cx.take_error() {
+            return Err(Stop::Broken(error));
+        }
+        self.cx.take_failure().map_or(Ok(()), |failure| Err(Stop::Failed(failure)))
     }
 
     /// What the task wants to be written.
@@ -233,7 +238,7 @@ impl Task {
     }
 }
 
-fn unusable(partition: &TopicPartition, bad: Bad) -> Error {
+fn unusable(partition: &TopicPartition, bad: &Bad) -> Error {
     let place = Place {
         partition: Some(partition.clone()),
         offset: Some(bad.offset),

@@ -19,7 +19,6 @@ use crate::topology::{Layout, TaskId, TaskOptions, Topology};
 
 use super::config::Config;
 use super::patience::patiently;
-use super::placement;
 use super::restore::Restore;
 use super::route::Router;
 use super::status::{Shared, ThreadStatus};
@@ -69,9 +68,9 @@ pub(crate) enum Stage {
     /// Another thread of this process still holds its state.
     Waiting,
     /// Its state is brought up to its changelogs.
-    Restoring(Restore),
+    Restoring(Box<Restore>),
     /// It processes records.
-    Running(Task),
+    Running(Box<Task>),
 }
 
 pub(crate) struct Slot {
@@ -105,7 +104,7 @@ pub(crate) struct StreamThread {
 
 impl StreamThread {
     pub(crate) fn new(number: usize, parts: Parts, mut member: Box<dyn Member>) -> Result<Self> {
-        member.subscribe(&placement::subscription(&parts.layout))?;
+        member.subscribe(&parts.layout.subscriptions())?;
         let router = Router::new(Arc::clone(&parts.broker));
         Ok(Self {
             number,
@@ -208,7 +207,12 @@ impl StreamThread {
 
     /// Drops all tasks with what they have not committed; their states go back to the registry.
     pub(crate) fn drop_tasks(&mut self) {
-        self.slots.clear();
+        for slot in self.slots.drain(..) {
+            self.parts.metrics.forget_task(&self.parts.layout.task_name(slot.id));
+        }
+        for partition in &self.assigned {
+            self.parts.metrics.forget_partition(&partition.topic, partition.partition);
+        }
         self.begun = None;
     }
 
@@ -227,6 +231,7 @@ impl StreamThread {
                     }
                 }
                 Err(Stop::Failed(failure)) => self.failed(number, failure)?,
+                Err(Stop::Broken(error)) => return Err(error),
                 Err(Stop::Policy(error)) => {
                     // What came before the record is sound: it is committed, so that a restart stops here at once.
                     if self.send(number, true)? {
@@ -291,7 +296,7 @@ impl StreamThread {
 
     pub(crate) fn running(&self) -> impl Iterator<Item = &Task> {
         self.slots.iter().filter_map(|slot| match &slot.stage {
-            Stage::Running(task) => Some(task),
+            Stage::Running(task) => Some(&**task),
             _ => None,
         })
     }
@@ -328,6 +333,7 @@ impl StreamThread {
         }
         self.reported = Some(elapsed);
         self.status.tasks = self.task_statuses();
+        self.measure();
         self.parts.shared.report(self.number, self.status.clone());
     }
 }

@@ -31,12 +31,12 @@ const TURNS: u32 = 1_000_000;
 /// const WORDS: Topic<String, i64> = Topic::new("words");
 /// const TOTALS: Topic<String, i64> = Topic::new("totals");
 /// let b = Builder::new("totals");
-/// b.source(WORDS).stream().group_by_key().reduce(|total, more| total + more).to(TOTALS);
+/// b.source(WORDS).stream().group_by_key().reduce(|total, more| *total += more).to(TOTALS);
 /// let mut driver = Driver::builder(b.build()?).start()?;
-/// driver.send(WORDS, "a".to_owned(), 1, 0)?;
-/// driver.send(WORDS, "a".to_owned(), 2, 5)?;
+/// driver.send(&WORDS, &"a".to_owned(), &1, 0)?;
+/// driver.send(&WORDS, &"a".to_owned(), &2, 5)?;
 /// driver.settle()?;
-/// assert_eq!(driver.take_values(TOTALS)?, [("a".to_owned(), 3)]);
+/// assert_eq!(driver.take_values(&TOTALS)?, [("a".to_owned(), 3)]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Driver {
@@ -152,17 +152,17 @@ impl Driver {
     /// When key or value cannot be encoded, or the topic does not exist.
     pub fn send<K: Data, V: Data, KC, VC>(
         &mut self,
-        topic: Topic<K, V, KC, VC>,
-        key: K,
-        value: V,
+        topic: &Topic<K, V, KC, VC>,
+        key: &K,
+        value: &V,
         timestamp: i64,
     ) -> Result<()>
     where
         KC: Codec<K> + Default,
         VC: Codec<V> + Default,
     {
-        let key = encode::<K, KC>(&key)?;
-        let value = encode::<V, VC>(&value)?;
+        let key = encode::<K, KC>(key)?;
+        let value = encode::<V, VC>(value)?;
         self.write(topic.name(), Partitioning::ByKey, key.as_deref(), value.as_deref(), timestamp)
     }
 
@@ -246,7 +246,7 @@ impl Driver {
     ///
     /// # Errors
     /// When a record is not what the topic's codecs read.
-    pub fn take_values<K: Data, V: Data, KC, VC>(&mut self, topic: Topic<K, V, KC, VC>) -> Result<Vec<(K, V)>>
+    pub fn take_values<K: Data, V: Data, KC, VC>(&mut self, topic: &Topic<K, V, KC, VC>) -> Result<Vec<(K, V)>>
     where
         KC: Codec<K> + Default,
         VC: Codec<V> + Default,
@@ -321,7 +321,7 @@ mod tests {
             driver.send_bytes("in", partition, None, Some(word.as_bytes()), 10).expect("it is written");
         }
         driver.settle().expect("it settles");
-        let mut counts = driver.take_values(COUNTS).expect("they decode");
+        let mut counts = driver.take_values(&COUNTS).expect("they decode");
         counts.sort();
         assert_eq!(counts, [("a".to_owned(), 3), ("b".to_owned(), 1), ("c".to_owned(), 1)]);
     }

@@ -36,7 +36,7 @@ pub struct Scenario {
     /// The source topics and their partition counts.
     pub sources: Vec<(String, u32)>,
     /// Makes the `n`-th input: its topic (a place in `sources`), key and value.
-    pub input: Arc<dyn Fn(u64, &mut ChaCha8Rng) -> SimulatedInput + Send + Sync>,
+    pub input: Arc<InputMaker>,
     /// The steps of a run, before it heals.
     pub steps: usize,
     /// How many inputs there are at most.
@@ -44,6 +44,9 @@ pub struct Scenario {
     /// Changes the configuration of every process.
     pub config: Arc<dyn Fn(&mut Config) + Send + Sync>,
 }
+
+/// Makes the `n`-th input of a run.
+pub type InputMaker = dyn Fn(u64, &mut ChaCha8Rng) -> SimulatedInput + Send + Sync;
 
 /// An input of a simulated cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]

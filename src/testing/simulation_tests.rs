@@ -48,8 +48,8 @@ fn counting(combine: bool) -> Topology {
 }
 
 fn scenario(seed: u64, bug: Option<Bug>) -> Scenario {
-    let combine = seed % 3 == 0;
-    let emission = if seed % 2 == 0 { Emission::EachUpdate } else { Emission::EachCommit };
+    let combine = seed.is_multiple_of(3);
+    let emission = if seed.is_multiple_of(2) { Emission::EachUpdate } else { Emission::EachCommit };
     Scenario {
         topology: Arc::new(move || counting(combine)),
         sources: vec![("in".into(), 1 + u32::try_from(seed % 4).expect("small"))],
@@ -132,7 +132,7 @@ fn seen(record: &StoredRecord) -> Seen {
 
 fn live(seed: u64, bug: Option<Bug>) -> Result<Settled, String> {
     let settled = simulate(seed, &scenario(seed, bug)).map_err(|error| error.to_string())?;
-    fault_in(&settled, seed % 2 == 0 && seed % 3 != 0)?;
+    fault_in(&settled, seed.is_multiple_of(2) && !seed.is_multiple_of(3))?;
     Ok(settled)
 }
 

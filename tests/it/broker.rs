@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 use millstream::broker::kafka::KafkaBroker;
@@ -18,15 +18,24 @@ use millstream::{Clock, Headers, Offset, SystemClock, Timestamp, TopicPartition}
 
 /// The broker that the tests of this program share. It ends with the program: it lives only while the program holds the
 /// other end of its standard input.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub struct RealBroker {
     /// `host:port`.
     pub bootstrap: &'static str,
     /// Where it keeps its files: the logs of its partitions in `data`.
     pub directory: &'static Path,
+    _turn: Turn,
+}
+
+/// What a test holds while it uses the broker: tests that measure are alone with it.
+#[derive(Debug)]
+enum Turn {
+    Shared { _guard: RwLockReadGuard<'static, ()> },
+    Alone { _guard: RwLockWriteGuard<'static, ()> },
 }
 
 static SHARED: OnceLock<Result<Launched, String>> = OnceLock::new();
+static TURNS: RwLock<()> = RwLock::new(());
 
 struct Launched {
     bootstrap: String,
@@ -39,8 +48,19 @@ impl RealBroker {
     /// The shared broker, started where it does not run yet. `None`, with a word about it, on a machine without Java or
     /// Maven; in CI that is a failure instead.
     pub fn start() -> Option<Self> {
+        let guard = TURNS.read().unwrap_or_else(PoisonError::into_inner);
+        Self::with(Turn::Shared { _guard: guard })
+    }
+
+    /// As [`RealBroker::start`], while no other test uses it.
+    pub fn alone() -> Option<Self> {
+        let guard = TURNS.write().unwrap_or_else(PoisonError::into_inner);
+        Self::with(Turn::Alone { _guard: guard })
+    }
+
+    fn with(turn: Turn) -> Option<Self> {
         match SHARED.get_or_init(launch) {
-            Ok(Launched { bootstrap, directory, .. }) => Some(Self { bootstrap, directory }),
+            Ok(Launched { bootstrap, directory, .. }) => Some(Self { bootstrap, directory, _turn: turn }),
             Err(why) if std::env::var("CI").is_ok_and(|ci| ci == "true") => panic!("no real broker: {why}"),
             Err(why) => {
                 eprintln!("skipped, since it needs a real Kafka broker: {why}");
@@ -50,18 +70,21 @@ impl RealBroker {
     }
 
     /// A connection to it.
-    pub fn connect(self) -> KafkaBroker {
+    pub fn connect(&self) -> KafkaBroker {
         self.connect_with(&[])
     }
 
     /// A connection to it with librdkafka's properties.
-    pub fn connect_with(self, properties: &[(&str, &str)]) -> KafkaBroker {
+    pub fn connect_with(&self, properties: &[(&str, &str)]) -> KafkaBroker {
         let properties = properties.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         KafkaBroker::new(self.bootstrap, &properties).expect("valid properties")
     }
 }
 
 fn launch() -> Result<Launched, String> {
+    // RUST_LOG=debug shows what the library and librdkafka say.
+    let filter = tracing_subscriber::EnvFilter::from_default_env();
+    tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init().ok();
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/kafka");
     let mut child = Command::new(script)
         .args(["run", "--while-stdin"])

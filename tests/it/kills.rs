@@ -28,7 +28,7 @@ fn seed() -> u64 {
 
 /// An application of several processes, and what happened to them.
 struct Cluster<'a> {
-    real: RealBroker,
+    real: &'a RealBroker,
     application: String,
     directory: &'a Path,
     flags: Vec<String>,
@@ -42,7 +42,7 @@ struct Cluster<'a> {
 }
 
 impl<'a> Cluster<'a> {
-    fn new(real: RealBroker, directory: &'a Path, flags: &[&str]) -> Self {
+    fn new(real: &'a RealBroker, directory: &'a Path, flags: &[&str]) -> Self {
         let flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
         let (running, logs) = (BTreeMap::new(), String::new());
         Self { real, application: unique("kills"), directory, flags, running, kills: 0, struck: 0, restarts: 0, logs }
@@ -180,7 +180,7 @@ fn totals_are_exact_when_the_application_is_killed_again_and_again() {
     broker.create_topics(&[NewTopic { name: input.into(), partitions: 4, settings }]).expect("created");
     let directory = tempfile::tempdir().expect("a directory");
     let rename = format!("demo.running.totals={totals}");
-    let mut cluster = Cluster::new(real, directory.path(), &["--topic", &rename]);
+    let mut cluster = Cluster::new(&real, directory.path(), &["--topic", &rename]);
     let generate = |count: u64, seed: u64, pace: &[&str]| {
         let (count, seed) = (count.to_string(), seed.to_string());
         let mut arguments = vec!["generate", "sales", "--bootstrap-servers", real.bootstrap];
@@ -253,7 +253,7 @@ fn at_least_once_loses_nothing_when_it_is_killed() {
     let directory = tempfile::tempdir().expect("a directory");
     let renames = [format!("demo.purchases={input}"), format!("demo.running.totals={totals}")];
     let flags = ["--guarantee", "at-least-once", "--topic", &renames[0], "--topic", &renames[1]];
-    let mut cluster = Cluster::new(real, directory.path(), &flags);
+    let mut cluster = Cluster::new(&real, directory.path(), &flags);
     for instance in ["a", "b"] {
         cluster.start(instance);
         cluster.process(instance).logged("partitions assigned");

@@ -1,10 +1,13 @@
 //! The integration tests: one program, so that the expensive things are linked and started once.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod broker;
 mod cli;
 mod conformance;
 mod kafka_groups;
 mod kafka_port;
+mod kafka_speed;
 mod kills;
 mod layers;
 mod murmur2;

@@ -93,7 +93,7 @@ fn running_totals_on_kafka_are_exact_with_any_number_of_partitions_and_processes
             println!("{partitions} partitions, {processes} processes: {} updates", updates.len());
             assert_eq!(sums::newest(&updates), expected(), "{partitions} partitions, {processes} processes");
             if (partitions, processes) == (4, 3) {
-                assert_eq!(read_by_kafkas_own_consumer(real, &totals), expected());
+                assert_eq!(read_by_kafkas_own_consumer(&real, &totals), expected());
             }
         }
     }
@@ -121,7 +121,7 @@ pub fn kafka_tool(class: &str, arguments: &[&str]) -> Vec<String> {
 }
 
 /// The newest totals as a committed reader of Kafka's own sees them.
-fn read_by_kafkas_own_consumer(real: RealBroker, topic: &str) -> Sums {
+fn read_by_kafkas_own_consumer(real: &RealBroker, topic: &str) -> Sums {
     let options = ["--from-beginning", "--isolation-level", "read_committed", "--timeout-ms", "4000"];
     let mut arguments = vec!["--bootstrap-server", real.bootstrap, "--topic", topic];
     arguments.extend(options);

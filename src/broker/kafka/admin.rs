@@ -113,8 +113,17 @@ impl Admin {
             let listed = self.client.list_offsets(of, isolation, TIMEOUT)?;
             let late = listed.iter().map(|element| Failure::of(element.code)).find(|failure| failure.retriable);
             late.map_or(Ok(listed), Err)
-        })?;
+        });
+        let listed = listed.or_else(|error| Err(self.missing(doing, of)?.unwrap_or(error)))?;
         of.iter().map(|partition| offset_of(doing, partition, &listed)).collect()
+    }
+
+    /// An error that names the first partition that does not exist: librdkafka's own names none.
+    fn missing(&self, doing: &str, of: &[TopicPartition]) -> Result<Option<Error>> {
+        let names: Vec<&str> = of.iter().map(|partition| &*partition.topic).collect();
+        let found = self.partitions(&names)?;
+        let gone = of.iter().find(|at| found.get(&*at.topic).is_none_or(|partitions| at.partition >= *partitions));
+        Ok(gone.map(|at| error_at(doing, &Failure::of(Code::UnknownTopicOrPartition), at, None)))
     }
 
     pub(super) fn delete_records(&self, before: &[(TopicPartition, Offset)]) -> Result<()> {
@@ -122,7 +131,10 @@ impl Admin {
             return Ok(());
         }
         let doing = "deleting records";
-        let deleted = self.asked(doing, || self.client.delete_records(before, TIMEOUT))?;
+        let deleted = self.asked(doing, || self.client.delete_records(before, TIMEOUT)).or_else(|error| {
+            let partitions: Vec<_> = before.iter().map(|(partition, _)| partition.clone()).collect();
+            Err(self.missing(doing, &partitions)?.unwrap_or(error))
+        })?;
         before.iter().try_for_each(|(partition, _)| offset_of(doing, partition, &deleted).map(|_| ()))
     }
 

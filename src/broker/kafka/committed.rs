@@ -11,7 +11,7 @@ use crate::record::TopicPartition;
 use crate::time::{Clock, SystemClock};
 
 /// How long committed offsets are asked for: an open commit of a dead owner ends with its transaction's timeout.
-pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A client that may ask for a group's offsets without belonging to it.
 pub(super) fn outsider(properties: &Properties, group: &str) -> Result<Client> {

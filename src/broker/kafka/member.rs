@@ -48,8 +48,10 @@ impl KafkaMember {
             ("partition.assignment.strategy", "range".to_owned()),
             ("session.timeout.ms", session.to_string()),
         ]);
+        // A member hears of a rebalance with its heartbeat's answer: a third of the session, as is usual, would make
+        // every process that joins wait for seconds.
         if !properties.sets("heartbeat.interval.ms") {
-            settings.push(("heartbeat.interval.ms", (session / 3).clamp(100, 3000).to_string()));
+            settings.push(("heartbeat.interval.ms", (session / 20).clamp(100, 1_000).to_string()));
         }
         let producer = Producer::new(properties, options)?;
         let client = Arc::new(properties.client(Role::Consumer, &settings)?);
@@ -222,12 +224,15 @@ impl Member for KafkaMember {
             if let Err(failure) = self.client.unsubscribe() {
                 tracing::warn!(group, "leaving failed: {}", failure.text);
             }
-            for _ in 0..ROUNDS {
+            let held = self.membership.is_some();
+            for _ in 0..if held { ROUNDS } else { 0 } {
                 self.client.serve_group();
-                if self.client.next_rebalance().is_some() {
-                    break;
+                match self.client.next_rebalance() {
+                    Some(Rebalance::Revoked | Rebalance::Lost) => break,
+                    // It came too late to be of use.
+                    Some(Rebalance::Assigned(_)) => drop(self.client.unassign()),
+                    None => self.signal.wait(Duration::from_millis(100)),
                 }
-                self.signal.wait(Duration::from_millis(100));
             }
         }
         if let Err(error) = self.unassign() {

@@ -80,13 +80,12 @@ impl Broker for KafkaBroker {
     fn committed(&self, group: &str, partitions: &[TopicPartition]) -> Result<Vec<Option<CommittedOffset>>> {
         let client = {
             let mut outsiders = self.outsiders.lock().unwrap_or_else(PoisonError::into_inner);
-            match outsiders.get(group) {
-                Some(client) => Arc::clone(client),
-                None => {
-                    let client = Arc::new(committed::outsider(&self.properties, group)?);
-                    outsiders.insert(group.to_owned(), Arc::clone(&client));
-                    client
-                }
+            if let Some(client) = outsiders.get(group) {
+                Arc::clone(client)
+            } else {
+                let client = Arc::new(committed::outsider(&self.properties, group)?);
+                outsiders.insert(group.to_owned(), Arc::clone(&client));
+                client
             }
         };
         committed::committed(&client, group, partitions, &SystemClock::new())

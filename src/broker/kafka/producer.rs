@@ -1,6 +1,6 @@
 //! The transactional producer of a stream thread, and how its failures are read.
 //!
-//! **Recycling.** librdkafka ends transactions with the first version of EndTxn and tries it again on its own when an
+//! **Recycling.** librdkafka ends transactions with the first version of `EndTxn` and tries it again on its own when an
 //! answer is late. A straggler of those could end a *later* transaction of the same producer. So after an end of
 //! transaction that was not clean (an error or a broken connection since its begin, or slower than half of
 //! `socket.timeout.ms`) the producer is thrown away before the next one begins: its successor under the same
@@ -267,8 +267,8 @@ impl Producer {
             .map_err(|failure| self.before_the_end("adding the offsets to the transaction", &failure))?;
         let ending = self.clock.elapsed();
         let ended = self.retried(ending, |_| client.commit_transaction());
-        self.note_end(&client, ending);
-        ended.map_err(|failure| self.at_the_end(&failure))?;
+        let straggler = self.note_end(&client, ending);
+        ended.map_err(|failure| self.at_the_end(&failure, straggler))?;
         self.open = false;
         Ok(self.connection()?.ends())
     }
@@ -280,10 +280,13 @@ impl Producer {
         Ok(self.connection()?.ends())
     }
 
-    fn note_end(&mut self, client: &Client, started: Duration) {
+    /// Judges how clean the end was, for the next transaction's sake. True where the request for it may still arrive.
+    fn note_end(&mut self, client: &Client, started: Duration) -> bool {
         let socket_timeout = self.options.transaction_timeout.min(Duration::from_secs(15));
         let slow = self.clock.elapsed().saturating_sub(started) > socket_timeout / 2;
-        self.recycle_due = client.take_trouble() || slow;
+        let straggler = client.take_straggler();
+        self.recycle_due = client.take_trouble() || straggler || slow;
+        straggler
     }
 
     /// A failure before the end of the transaction was asked for: nothing is committed.
@@ -307,8 +310,9 @@ impl Producer {
     }
 
     /// A failure of the transaction's end: it may have been committed all the same.
-    fn at_the_end(&mut self, failure: &Failure) -> CommitFailure {
-        if failure.abortable && !failure.fatal {
+    fn at_the_end(&mut self, failure: &Failure, straggler: bool) -> CommitFailure {
+        // Abortable is what librdkafka says also where it asked for the end, heard nothing, and failed since.
+        if failure.abortable && !failure.fatal && !straggler {
             let refusals: Vec<Refusal> = self
                 .connection
                 .as_ref()

@@ -1,7 +1,6 @@
 //! A consumer's calls.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use rdkafka::bindings as sys;
@@ -153,7 +152,6 @@ impl Client {
 
     /// Closes the consumer, `rounds` times 100 ms at most. True where it came to its end.
     pub(crate) fn close_consumer(self: &Arc<Self>, rounds: u32) -> bool {
-        self.callbacks.closing.store(true, Ordering::Release);
         // SAFETY: the handle is alive. The queue is ours; it takes what the group's queue would get from here on, and is
         // given back after the last use.
         unsafe {
@@ -166,9 +164,15 @@ impl Client {
                     break;
                 }
                 let event = sys::rd_kafka_queue_poll(queue, 100);
-                if !event.is_null() {
-                    sys::rd_kafka_event_destroy(event);
+                if event.is_null() {
+                    continue;
                 }
+                // A queue that is asked for events gives a revocation as one, not to the callback; closing waits for
+                // its answer.
+                if sys::rd_kafka_event_type(event) == sys::RD_KAFKA_EVENT_REBALANCE {
+                    sys::rd_kafka_assign(self.raw, std::ptr::null());
+                }
+                sys::rd_kafka_event_destroy(event);
             }
             sys::rd_kafka_queue_destroy(queue);
             closed

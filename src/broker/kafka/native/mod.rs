@@ -94,8 +94,8 @@ pub(super) struct Callbacks {
     reports: Mutex<Reports>,
     /// A connection broke or a request timed out since this was last cleared.
     troubled: AtomicBool,
-    /// The consumer is closing: a revocation is answered at once, since nobody is there to answer it later.
-    closing: AtomicBool,
+    /// The end of a transaction was asked for and not answered since this was last cleared: the request may still arrive.
+    straggler: AtomicBool,
 }
 
 /// A lock whose holder panicked is still good: every value here is whole between two statements.
@@ -189,7 +189,11 @@ impl Client {
             sys::rd_kafka_conf_set_error_cb(settings.0, Some(on_error));
             match role {
                 Role::Consumer => sys::rd_kafka_conf_set_rebalance_cb(settings.0, Some(on_rebalance)),
-                Role::Producer => sys::rd_kafka_conf_set_dr_msg_cb(settings.0, Some(producer::on_delivery)),
+                Role::Producer => {
+                    sys::rd_kafka_conf_set_dr_msg_cb(settings.0, Some(producer::on_delivery));
+                    let name = c"millstream".as_ptr();
+                    sys::rd_kafka_conf_interceptor_add_on_new(settings.0, name, Some(on_new_producer), opaque);
+                }
             }
             sys::rd_kafka_new(kind, settings.0, text.as_mut_ptr(), text.len())
         };
@@ -218,6 +222,12 @@ impl Client {
     /// Whether a connection broke or a request timed out since this was last asked.
     pub(super) fn take_trouble(&self) -> bool {
         self.callbacks.troubled.swap(false, Ordering::AcqRel)
+    }
+
+    /// Whether, since this was last asked, a transaction's end was asked for and not answered. librdkafka asks again by
+    /// itself and does not tell.
+    pub(super) fn take_straggler(&self) -> bool {
+        self.callbacks.straggler.swap(false, Ordering::AcqRel)
     }
 }
 
@@ -326,6 +336,43 @@ unsafe extern "C" fn on_error(_client: *mut sys::rd_kafka_t, code: c_int, reason
     tracing::debug!(target: "librdkafka", error = name, "{reason}");
 }
 
+/// Hangs [`on_response`] on a new producer: librdkafka takes it at this moment only.
+unsafe extern "C" fn on_new_producer(
+    client: *mut sys::rd_kafka_t,
+    _settings: *const sys::rd_kafka_conf_t,
+    opaque: *mut c_void,
+    _text: *mut c_char,
+    _len: usize,
+) -> RDKafkaRespErr {
+    // SAFETY: the handle is being made and good; the opaque pointer is the client's Callbacks.
+    unsafe {
+        let name = c"millstream".as_ptr();
+        sys::rd_kafka_interceptor_add_on_response_received(client, name, Some(on_response), opaque)
+    }
+}
+
+/// Notes an end of a transaction that was not answered. It is called from librdkafka's own threads.
+unsafe extern "C" fn on_response(
+    _client: *mut sys::rd_kafka_t,
+    _socket: c_int,
+    _broker: *const c_char,
+    _broker_id: i32,
+    api: i16,
+    _version: i16,
+    _correlation: i32,
+    _size: usize,
+    _round_trip: i64,
+    code: RDKafkaRespErr,
+    opaque: *mut c_void,
+) -> RDKafkaRespErr {
+    const END_TXN: i16 = 26;
+    if api == END_TXN && Code::from(code) != Code::NoError {
+        // SAFETY: the opaque pointer is the client's Callbacks.
+        unsafe { &*opaque.cast::<Callbacks>() }.straggler.store(true, Ordering::Release);
+    }
+    RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR
+}
+
 /// Notes what the coordinator wants; [`consumer`] answers it later, on the owner's word.
 unsafe extern "C" fn on_rebalance(
     client: *mut sys::rd_kafka_t,
@@ -343,10 +390,5 @@ unsafe extern "C" fn on_rebalance(
         _ if lost => Rebalance::Lost,
         _ => Rebalance::Revoked,
     };
-    if callbacks.closing.load(Ordering::Acquire) {
-        // SAFETY: the handle is alive; null means "nothing is assigned".
-        unsafe { sys::rd_kafka_assign(client, std::ptr::null()) };
-        return;
-    }
     locked(&callbacks.rebalances).push_back(event);
 }

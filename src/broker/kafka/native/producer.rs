@@ -77,7 +77,7 @@ pub(super) unsafe extern "C" fn on_delivery(
     let mut reports = locked(&callbacks.reports);
     match Code::from(message.err) {
         Code::NoError if message.offset >= 0 => {
-            reports.written(message.rkt.addr(), message.partition, message.offset + 1)
+            reports.written(message.rkt.addr(), message.partition, message.offset + 1);
         }
         // What an abort throws away was not refused.
         Code::NoError | Code::PurgeQueue | Code::PurgeInflight => {}
