@@ -118,7 +118,8 @@ impl<'a> Cluster<'a> {
             let path = entry.expect("readable").path();
             let name = path.file_name().expect("a name").to_string_lossy().into_owned();
             if name.rsplit_once('-').is_some_and(|(topic, _)| topics.contains(&topic)) {
-                let segments = std::fs::read_dir(path).expect("a partition's log").map(|entry| entry.expect("readable"));
+                let segments =
+                    std::fs::read_dir(path).expect("a partition's log").map(|entry| entry.expect("readable"));
                 let segments = segments.map(|entry| entry.path().to_string_lossy().into_owned());
                 files.extend(segments.filter(|path| path.ends_with(".log")));
             }

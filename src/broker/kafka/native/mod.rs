@@ -316,8 +316,13 @@ unsafe extern "C" fn on_log(
         let name = if client.is_null() { String::new() } else { text_of(sys::rd_kafka_name(client)) };
         (name, text_of(facility), text_of(text))
     };
-    // A user's setting goes to consumers and producers alike; that one of them has no use for it is no news.
-    let level = if facility == "CONFWARN" { 7 } else { level };
+    let level = match facility.as_str() {
+        // A user's setting goes to consumers and producers alike; that one of them has no use for it is no news.
+        "CONFWARN" => 7,
+        // Passing faults, which librdkafka retries by itself; what stays comes back from a call.
+        "GETPID" | "METADATAUPDATE" | "FAIL" | "REQTMOUT" => 7,
+        _ => level,
+    };
     match level {
         0..=3 => tracing::error!(target: "librdkafka", client = name, facility, "{text}"),
         4 => tracing::warn!(target: "librdkafka", client = name, facility, "{text}"),
