@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -22,6 +22,8 @@ use millstream::{Clock, Headers, Offset, SystemClock, Timestamp, TopicPartition}
 pub struct RealBroker {
     /// `host:port`.
     pub bootstrap: &'static str,
+    /// Where it keeps its files: the logs of its partitions in `data`.
+    pub directory: &'static Path,
     _turn: Turn,
 }
 
@@ -32,8 +34,15 @@ enum Turn {
     Alone { _guard: RwLockWriteGuard<'static, ()> },
 }
 
-static SHARED: OnceLock<Result<(String, Child), String>> = OnceLock::new();
+static SHARED: OnceLock<Result<Launched, String>> = OnceLock::new();
 static TURNS: RwLock<()> = RwLock::new(());
+
+struct Launched {
+    bootstrap: String,
+    directory: PathBuf,
+    /// Lives as long as this program.
+    _script: Child,
+}
 
 impl RealBroker {
     /// The shared broker, started where it does not run yet. `None`, with a word about it, on a machine without Java or
@@ -51,7 +60,7 @@ impl RealBroker {
 
     fn with(turn: Turn) -> Option<Self> {
         match SHARED.get_or_init(launch) {
-            Ok((bootstrap, _)) => Some(Self { bootstrap, _turn: turn }),
+            Ok(Launched { bootstrap, directory, .. }) => Some(Self { bootstrap, directory, _turn: turn }),
             Err(why) if std::env::var("CI").is_ok_and(|ci| ci == "true") => panic!("no real broker: {why}"),
             Err(why) => {
                 eprintln!("skipped, since it needs a real Kafka broker: {why}");
@@ -72,7 +81,7 @@ impl RealBroker {
     }
 }
 
-fn launch() -> Result<(String, Child), String> {
+fn launch() -> Result<Launched, String> {
     // RUST_LOG=debug shows what the library and librdkafka say.
     let filter = tracing_subscriber::EnvFilter::from_default_env();
     tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init().ok();
@@ -86,13 +95,14 @@ fn launch() -> Result<(String, Child), String> {
         .map_err(|error| format!("scripts/kafka did not start: {error}"))?;
     let mut line = String::new();
     BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).map_err(|error| error.to_string())?;
-    let Some(bootstrap) = line.split_whitespace().find_map(|word| word.strip_prefix("bootstrap=")) else {
+    let field = |name: &str| line.split_whitespace().find_map(|word| word.strip_prefix(name)).map(str::to_owned);
+    let (Some(bootstrap), Some(directory)) = (field("bootstrap="), field("dir=")) else {
         let mut why = String::new();
         child.stderr.take().expect("piped").read_to_string(&mut why).map_err(|error| error.to_string())?;
         assert!(why.contains("is missing"), "the broker does not start: {why}");
         return Err(why.trim().to_owned());
     };
-    Ok((bootstrap.to_owned(), child))
+    Ok(Launched { bootstrap, directory: directory.into(), _script: child })
 }
 
 /// `name` with something that no other test has.

@@ -5,8 +5,16 @@
 mod broker;
 mod cli;
 mod conformance;
+mod idle;
 mod kafka_groups;
 mod kafka_port;
 mod kafka_speed;
+mod kills;
 mod layers;
+mod local_state;
 mod murmur2;
+mod process;
+mod run;
+mod shop;
+mod sums;
+mod totals;

@@ -122,7 +122,7 @@ mod tests {
 
     #[test]
     fn the_formula_gives_every_total_of_a_real_export() {
-        let lines = include_str!("testdata/purchases.jsonl").lines();
+        let lines = include_str!("../../tests/data/purchases.jsonl").lines();
         let read: Vec<Purchase> = lines.map(|line| serde_json::from_str(line).unwrap()).collect();
         assert_eq!(read.len(), 290);
         for purchase in read {

@@ -1,6 +1,7 @@
 //! Topics, offsets and groups, as an administrator sees them.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::errors::{error, error_at};
@@ -15,11 +16,18 @@ use crate::time::{Clock, SystemClock};
 /// How long one question may take, and how long it is asked again.
 const TIMEOUT: Duration = Duration::from_secs(10);
 const PATIENCE: Duration = Duration::from_secs(30);
+/// The same before any broker has answered: an address that is wrong is no passing fault.
+const FIRST_PATIENCE: Duration = Duration::from_secs(15);
+/// How long the leaders are asked for between two attempts.
+const REFRESH: Duration = Duration::from_secs(2);
 
 /// A client that belongs to no group and asks for no record.
 #[derive(Debug)]
 pub(super) struct Admin {
     client: Client,
+    bootstrap: String,
+    /// A broker has answered.
+    reached: AtomicBool,
     clock: SystemClock,
 }
 
@@ -27,18 +35,33 @@ impl Admin {
     pub(super) fn new(properties: &Properties) -> Result<Self> {
         // A consumer, since a producer's questions for a topic may create it.
         let client = properties.client(Role::Consumer, &[("client.id", "millstream-admin".to_owned())])?;
-        Ok(Self { client, clock: SystemClock::new() })
+        let bootstrap = properties.bootstrap().to_owned();
+        Ok(Self { client, bootstrap, reached: AtomicBool::new(false), clock: SystemClock::new() })
     }
 
     fn asked<T>(&self, doing: &str, mut ask: impl FnMut() -> Result<T, Failure>) -> Result<T> {
-        let deadline = self.clock.elapsed() + PATIENCE;
+        let reached = self.reached.load(Ordering::Relaxed);
+        let deadline = self.clock.elapsed() + if reached { PATIENCE } else { FIRST_PATIENCE };
         loop {
             match ask() {
                 Err(failure) if failure.retriable && self.clock.elapsed() < deadline => {
                     tracing::debug!("{doing}: tried again: {}", failure.text);
                     std::thread::sleep(Duration::from_millis(50));
+                    // An administrator's questions go by what is known of the leaders, however old it is, and do not
+                    // ask anew where a leader says that it is too old.
+                    if let Err(failure) = self.client.refresh_metadata(REFRESH) {
+                        tracing::debug!("asking for the leaders: {}", failure.text);
+                    }
                 }
-                result => return result.map_err(|failure| error(doing, &failure)),
+                Ok(found) => {
+                    self.reached.store(true, Ordering::Relaxed);
+                    return Ok(found);
+                }
+                Err(failure) if failure.retriable && !reached => {
+                    let doing = format!("no broker has answered at {}: {doing}", self.bootstrap);
+                    return Err(error(&doing, &failure));
+                }
+                Err(failure) => return Err(error(doing, &failure)),
             }
         }
     }

@@ -80,6 +80,11 @@ impl Properties {
         made.map_err(|refused| self.explain(refused))
     }
 
+    /// The addresses to begin with.
+    pub(super) fn bootstrap(&self) -> &str {
+        &self.bootstrap
+    }
+
     /// Whether the user set this property.
     pub(super) fn sets(&self, name: &str) -> bool {
         self.user.contains_key(name)

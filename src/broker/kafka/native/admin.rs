@@ -87,6 +87,17 @@ impl Client {
         }
     }
 
+    /// Learns anew who leads the partitions of all topics that were ever asked about.
+    pub(crate) fn refresh_metadata(&self, timeout: Duration) -> Result<(), Failure> {
+        let mut metadata = std::ptr::null();
+        // SAFETY: the handle is alive; no topic in particular is named; what is given is ours to free.
+        unsafe {
+            checked(sys::rd_kafka_metadata(self.raw, 0, std::ptr::null_mut(), &raw mut metadata, millis(timeout)))?;
+            sys::rd_kafka_metadata_destroy(metadata);
+        }
+        Ok(())
+    }
+
     /// The topics of `names` that exist, with the numbers of their partitions.
     pub(crate) fn describe_topics(&self, names: &[&str], timeout: Duration) -> Result<BTreeMap<String, u32>, Failure> {
         let names = names.iter().map(|name| c_string(name)).collect::<Result<Vec<_>, _>>()?;

@@ -51,7 +51,7 @@ impl Failure {
     }
 }
 
-/// True for what passes without anybody's doing: a coordinator on the move, a connection being made again.
+/// True for what passes without anybody's doing: a coordinator or a leader on the move, a connection being made again.
 pub(super) fn is_transient(code: Code) -> bool {
     matches!(
         code,
@@ -70,6 +70,11 @@ pub(super) fn is_transient(code: Code) -> bool {
             | Code::DestroyBroker
             | Code::NotLeaderForPartition
             | Code::LeaderNotAvailable
+            | Code::ReplicaNotAvailable
+            | Code::OffsetNotAvailable
+            | Code::FencedLeaderEpoch
+            | Code::UnknownLeaderEpoch
+            | Code::KafkaStorageError
             | Code::ThrottlingQuotaExceeded
     )
 }
@@ -316,6 +321,8 @@ unsafe extern "C" fn on_log(
         "CONFWARN" => 7,
         // These come back from the call as an error as well, and may be expected there.
         "TXNERR" | "FATAL" => 6,
+        // Passing faults, which librdkafka retries by itself; what stays comes back from a call.
+        "GETPID" | "METADATAUPDATE" | "FAIL" | "REQTMOUT" => 7,
         _ => level,
     };
     match level {

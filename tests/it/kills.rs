@@ -1,0 +1,294 @@
+//! The application is killed again and again while it works, and nothing is lost or counted twice.
+#![cfg(feature = "cli")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::time::Duration;
+
+use millstream::broker::{Broker, NewTopic};
+use millstream::{Clock, SystemClock};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use crate::broker::{RealBroker, topic, unique};
+use crate::process::{Process, within};
+use crate::sums::{self, Stored, Sums};
+use crate::totals::{kafka_tool, write_values};
+
+const PURCHASES: u64 = 200_000;
+const KILLS: u32 = 20;
+
+/// The seed of a test: `KILLS_SEED`, or one that is different each time.
+fn seed() -> u64 {
+    let seed = std::env::var("KILLS_SEED").ok().and_then(|seed| seed.parse().ok());
+    let seed = seed.unwrap_or_else(|| rand::random::<u32>().into());
+    println!("seed {seed} (KILLS_SEED={seed} takes it again)");
+    seed
+}
+
+/// An application of several processes, and what happened to them.
+struct Cluster<'a> {
+    real: &'a RealBroker,
+    application: String,
+    directory: &'a Path,
+    flags: Vec<String>,
+    running: BTreeMap<&'static str, Process>,
+    kills: u32,
+    /// Kills of a process that had been given partitions.
+    struck: u32,
+    restarts: u32,
+    /// The logs of all that have ended.
+    logs: String,
+}
+
+impl<'a> Cluster<'a> {
+    fn new(real: &'a RealBroker, directory: &'a Path, flags: &[&str]) -> Self {
+        let flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
+        let (running, logs) = (BTreeMap::new(), String::new());
+        Self { real, application: unique("kills"), directory, flags, running, kills: 0, struck: 0, restarts: 0, logs }
+    }
+
+    fn start_with(&mut self, instance: &'static str, more: &[&str]) {
+        let state = self.directory.join(instance);
+        let mut arguments = vec!["run", "running-totals", "--bootstrap-servers", self.real.bootstrap];
+        arguments.extend(["--application-id", &self.application, "--instance", instance]);
+        arguments.extend(["--state-dir", state.to_str().expect("a text"), "--threads", "2"]);
+        arguments.extend(self.flags.iter().map(String::as_str));
+        arguments.extend(more);
+        self.running.insert(instance, Process::start(instance, &arguments));
+    }
+
+    fn start(&mut self, instance: &'static str) {
+        self.start_with(instance, &[]);
+    }
+
+    fn process(&mut self, instance: &str) -> &mut Process {
+        self.running.get_mut(instance).expect("it runs")
+    }
+
+    fn end(&mut self, instance: &str) {
+        let process = self.running.remove(instance).expect("it runs");
+        self.logs.push_str(&process.log());
+    }
+
+    /// Kills a process and starts it again.
+    fn kill(&mut self, instance: &'static str) {
+        let process = self.process(instance);
+        assert!(!process.ended(), "{instance} ended by itself:\n{}", process.log());
+        let assigned = process.count("partitions assigned") > 0;
+        process.kill();
+        self.kills += 1;
+        self.struck += u32::from(assigned);
+        self.end(instance);
+        self.start(instance);
+        self.restarts += 1;
+    }
+
+    fn stop(&mut self, instance: &'static str) {
+        let process = self.process(instance);
+        // Before that it may not be listening for signals yet.
+        process.logged("partitions assigned");
+        process.terminate();
+        process.succeeds(Duration::from_secs(30));
+        self.end(instance);
+    }
+
+    /// Processes all that is left, as a bounded run does.
+    fn drain(&mut self) {
+        self.start_with("a", &["--until-end"]);
+        self.process("a").succeeds(Duration::from_secs(60));
+        self.end("a");
+    }
+
+    /// The topics of the application's own.
+    fn internal_topics(&self) -> Vec<String> {
+        let partitions = std::fs::read_dir(self.real.directory.join("data")).expect("the broker's logs");
+        let names = partitions.map(|entry| entry.expect("readable").file_name().to_string_lossy().into_owned());
+        let own = names.filter(|name| name.starts_with(&self.application));
+        let topics: BTreeSet<String> =
+            own.filter_map(|name| name.rsplit_once('-').map(|(topic, _)| topic.to_owned())).collect();
+        assert_eq!(topics.len(), 2, "a repartition topic and a changelog: {topics:?}");
+        topics.into_iter().collect()
+    }
+
+    /// How many abort markers lie in the topics' logs, and how many producers' epochs they end.
+    fn aborted(&self, topics: &[&str]) -> (usize, usize) {
+        let mut files = Vec::new();
+        for entry in std::fs::read_dir(self.real.directory.join("data")).expect("the broker's logs") {
+            let path = entry.expect("readable").path();
+            let name = path.file_name().expect("a name").to_string_lossy().into_owned();
+            if name.rsplit_once('-').is_some_and(|(topic, _)| topics.contains(&topic)) {
+                let segments =
+                    std::fs::read_dir(path).expect("a partition's log").map(|entry| entry.expect("readable"));
+                let segments = segments.map(|entry| entry.path().to_string_lossy().into_owned());
+                files.extend(segments.filter(|path| path.ends_with(".log")));
+            }
+        }
+        let files = files.join(",");
+        let lines = kafka_tool("org.apache.kafka.tools.DumpLogSegments", &["--print-data-log", "--files", &files]);
+        let aborts: Vec<&String> = lines.iter().filter(|line| line.contains("endTxnMarker: ABORT")).collect();
+        let mut epochs = BTreeSet::new();
+        let field = |line: &str, name: &str| {
+            line.split_once(name).and_then(|(_, rest)| rest.split_whitespace().next()).unwrap_or("?").to_owned()
+        };
+        for (number, line) in lines.iter().enumerate().filter(|(_, line)| line.contains("endTxnMarker: ABORT")) {
+            let batch = lines[..number].iter().rfind(|line| line.starts_with("baseOffset")).unwrap_or(line);
+            epochs.insert((field(batch, "producerId: "), field(batch, "producerEpoch: ")));
+        }
+        (aborts.len(), epochs.len())
+    }
+
+    fn report(&self, took: Duration) {
+        let count = |text: &str| self.logs.lines().filter(|line| line.contains(text)).count();
+        println!(
+            "{} kills in {took:.1?} ({} of a process that had partitions), {} restarts; logged: {} aborted transactions, \
+             {} lost ownerships, {} unknown outcomes, {} restores, {} states moved aside",
+            self.kills,
+            self.struck,
+            self.restarts,
+            count("the transaction is aborted") + count("a transaction is aborted"),
+            count("the ownership is checked again"),
+            count("is not known, the broker is asked"),
+            count(" restored"),
+            count("was moved aside"),
+        );
+        assert_eq!(count("was moved aside"), 0, "a crash must not spoil the state");
+    }
+}
+
+/// In every key the count of transactions grows with each update, up to the sum; and the last is the sum.
+fn check_exactly_once(updates: &[Stored], expected: &Sums) {
+    let mut latest: BTreeMap<&str, i128> = BTreeMap::new();
+    for update in updates {
+        let (product, sum) = sums::of_total(update.value());
+        let before = latest.insert(update.key(), sum.transactions).unwrap_or(0);
+        assert!(sum.transactions > before, "{product} goes from {before} to {} at {update:?}", sum.transactions);
+        assert!(sum.transactions <= expected[&product].transactions, "more of {product} than there is: {sum:?}");
+    }
+    assert_eq!(sums::newest(updates), *expected);
+}
+
+#[test]
+fn totals_are_exact_when_the_application_is_killed_again_and_again() {
+    let Some(real) = RealBroker::start() else { return };
+    let seed = seed();
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let clock = SystemClock::new();
+    let broker = real.connect();
+    // The generator's own topic: no other test may use it.
+    let (input, totals) = ("demo.purchases", topic(&broker, "totals", 4));
+    let settings = [("retention.ms".to_owned(), "-1".to_owned())].into_iter().collect();
+    broker.create_topics(&[NewTopic { name: input.into(), partitions: 4, settings }]).expect("created");
+    let directory = tempfile::tempdir().expect("a directory");
+    let rename = format!("demo.running.totals={totals}");
+    let mut cluster = Cluster::new(&real, directory.path(), &["--topic", &rename]);
+    let generate = |count: u64, seed: u64, pace: &[&str]| {
+        let (count, seed) = (count.to_string(), seed.to_string());
+        let mut arguments = vec!["generate", "sales", "--bootstrap-servers", real.bootstrap];
+        arguments.extend(["--count", &count, "--seed", &seed]);
+        arguments.extend(pace);
+        Process::start("generator", &arguments)
+    };
+    // Half of it is there at once or soon; the rest comes while the application is being killed.
+    let mut first = generate(PURCHASES / 2, seed, &["--unpaced"]);
+    let mut second = generate(PURCHASES / 2, seed + 1, &["--rate", "1600"]);
+    for instance in ["a", "b"] {
+        cluster.start(instance);
+        cluster.process(instance).logged("partitions assigned");
+    }
+    let mut visits = 0;
+    while !second.ended() {
+        let instance = ["a", "b"][rng.random_range(0..2)];
+        // Most kills strike at work, some while it starts.
+        if rng.random_bool(0.7) {
+            cluster.process(instance).logged("partitions assigned");
+        }
+        let moment = clock.elapsed() + Duration::from_millis(rng.random_range(0..1_200));
+        within(Duration::from_secs(5), "the moment", || (clock.elapsed() >= moment).then_some(()));
+        cluster.kill(instance);
+        // A third process comes and goes.
+        if cluster.kills % 8 == 3 {
+            cluster.start_with("c", &["--leave-on-stop"]);
+        }
+        if cluster.kills % 8 == 6 {
+            visits += u32::from(cluster.process("c").count("partitions assigned") > 0);
+            cluster.stop("c");
+        }
+    }
+    first.succeeds(Duration::from_secs(60));
+    second.succeeds(Duration::from_secs(60));
+    for instance in cluster.running.keys().copied().collect::<Vec<_>>() {
+        cluster.stop(instance);
+    }
+    cluster.drain();
+    cluster.report(clock.elapsed());
+    let purchases = sums::committed(&broker, input);
+    let expected = sums::of_purchases(purchases.iter().map(Stored::value));
+    let updates = sums::committed(&broker, &totals);
+    let internal = cluster.internal_topics();
+    let mut written: Vec<&str> = internal.iter().map(String::as_str).collect();
+    written.push(&totals);
+    sums::settled(&broker, &written);
+    let (aborts, epochs) = cluster.aborted(&written);
+    println!(
+        "{} purchases, {} updates; a third process came and got work {visits} times; {aborts} abort markers of {epochs} \
+         producers; {:.1?} in all",
+        purchases.len(),
+        updates.len(),
+        clock.elapsed()
+    );
+    assert_eq!(u64::try_from(purchases.len()).expect("few"), PURCHASES);
+    check_exactly_once(&updates, &expected);
+    assert!(cluster.kills >= KILLS && cluster.struck >= KILLS / 2, "too few kills have struck");
+    assert!(visits >= 1, "the third process never got work");
+    assert!(aborts > 0, "no kill has struck within a transaction");
+}
+
+#[test]
+fn at_least_once_loses_nothing_when_it_is_killed() {
+    let Some(real) = RealBroker::start() else { return };
+    let mut rng = ChaCha8Rng::seed_from_u64(seed());
+    let clock = SystemClock::new();
+    let broker = real.connect();
+    let (input, totals) = (topic(&broker, "purchases", 4), topic(&broker, "totals", 4));
+    let directory = tempfile::tempdir().expect("a directory");
+    let renames = [format!("demo.purchases={input}"), format!("demo.running.totals={totals}")];
+    let flags = ["--guarantee", "at-least-once", "--topic", &renames[0], "--topic", &renames[1]];
+    let mut cluster = Cluster::new(&real, directory.path(), &flags);
+    for instance in ["a", "b"] {
+        cluster.start(instance);
+        cluster.process(instance).logged("partitions assigned");
+    }
+    let mut values: Vec<String> = Vec::new();
+    for _ in 0..6 {
+        let from = values.len();
+        values.extend((0..10_000).map(|_| {
+            let product = rng.random_range(0..50);
+            let (quantity, cents) = (rng.random_range(1..4), rng.random_range(100..10_000));
+            let (whole, part) = (cents / 100, cents % 100);
+            format!(
+                r#"{{"transaction_time":"2022-08-31 08:00:33","product_id":"P{product}","quantity":{quantity},"total_purchase":{whole}.{part:02}}}"#
+            )
+        }));
+        write_values(&broker, &input, values[from..].iter().map(String::as_bytes));
+        let instance = ["a", "b"][rng.random_range(0..2)];
+        cluster.process(instance).logged("partitions assigned");
+        let moment = clock.elapsed() + Duration::from_millis(rng.random_range(0..600));
+        within(Duration::from_secs(5), "the moment", || (clock.elapsed() >= moment).then_some(()));
+        cluster.kill(instance);
+    }
+    for instance in ["a", "b"] {
+        cluster.stop(instance);
+    }
+    cluster.drain();
+    cluster.report(clock.elapsed());
+    let expected = sums::of_purchases(values.iter().map(String::as_bytes));
+    let found = sums::newest(&sums::committed(&broker, &totals));
+    let sum = |sums: &Sums| sums.values().map(|sum| sum.transactions).sum::<i128>();
+    println!("{} purchases were counted {} times", sum(&expected), sum(&found));
+    for (product, sum) in &expected {
+        let found = found.get(product).unwrap_or_else(|| panic!("{product} is lost"));
+        assert!(found.transactions >= sum.transactions && found.cents >= sum.cents, "{product}: {found:?} < {sum:?}");
+    }
+    assert!(cluster.struck >= 4, "too few kills have struck");
+}
