@@ -318,11 +318,10 @@ unsafe extern "C" fn on_log(
     };
     let level = match facility.as_str() {
         // A user's setting goes to consumers and producers alike; that one of them has no use for it is no news.
-        "CONFWARN" => 7,
         // These come back from the call as an error as well, and may be expected there.
         "TXNERR" | "FATAL" => 6,
         // Passing faults, which librdkafka retries by itself; what stays comes back from a call.
-        "GETPID" | "METADATAUPDATE" | "FAIL" | "REQTMOUT" => 7,
+        "CONFWARN" | "GETPID" | "METADATAUPDATE" | "FAIL" | "REQTMOUT" => 7,
         _ => level,
     };
     match level {
