@@ -30,7 +30,7 @@ const QUEUE_LOW: usize = 1_000;
 /// How many messages one fetch takes at most.
 const FETCH: usize = 1_000;
 /// How many packed messages one fetch takes at most: each holds many records.
-const FETCH_PACKED: usize = 16;
+const FETCH_PACKED: usize = 4;
 /// How many records a task processes before the next one gets its turn.
 const STEP: usize = 1_000;
 /// The longest sleep: the group wants to hear from its member.
