@@ -55,7 +55,7 @@ pub fn main(catalog: &Catalog) -> ExitCode {
 /// ```
 pub fn serve(build: Build) -> ExitCode {
     let ServeArguments { settings, log } = ServeArguments::parse();
-    exit(logging::start(&log, "info", false).map_err(Failure::from).and_then(|()| run::serve(build, &settings)))
+    exit(logging::start(&log, "info", false).and_then(|()| run::serve(build, &settings)))
 }
 
 fn exit(result: Result<(), Failure>) -> ExitCode {

@@ -11,7 +11,7 @@ use super::stream::Stream;
 use super::topic::Topic;
 use crate::codec::{Codec, Data};
 use crate::operators::Edge;
-use crate::operators::queue::TypedSource;
+use crate::operators::queue::{Pace, TypedSource};
 use crate::operators::source::BadInput;
 use crate::operators::topic_source::{EventTime, FromClock, FromField, FromRecord, IntoEventTime, TopicDecoder};
 use crate::topology::graph::{Graph, Node, NodeKind};
@@ -51,7 +51,7 @@ impl Builder {
             topic,
             location: Location::caller(),
             event_time: FromRecord,
-            bound: Duration::ZERO,
+            pace: Pace::default(),
             policy: BadInput::Fail,
         }
     }
@@ -72,7 +72,7 @@ pub struct Source<K: Data, V: Data, KC, VC, E> {
     topic: Topic<K, V, KC, VC>,
     location: &'static Location<'static>,
     event_time: E,
-    bound: Duration,
+    pace: Pace,
     policy: BadInput,
 }
 
@@ -99,7 +99,22 @@ impl<K: Data, V: Data, KC, VC, E> Source<K, V, KC, VC, E> {
 
     /// Within a partition a record may be this much older than one before it and is still in time. Default: none.
     pub fn out_of_order_by(mut self, bound: Duration) -> Self {
-        self.bound = bound;
+        self.pace.bound = bound;
+        self
+    }
+
+    /// A partition that has been silent for so long no longer holds back the time of those that are not: until its next
+    /// record, and only while the broker has nothing more of it. Default: 30 seconds. Which windows a silence closes is
+    /// decided by the clock and so need not repeat itself.
+    pub fn idle_after(mut self, silence: Duration) -> Self {
+        self.pace.idle_after = silence;
+        self
+    }
+
+    /// After so much silence the partition's watermark follows the time of day, as far behind it as this: so that the
+    /// last window of a quiet stream closes. Off unless asked for, as results are then not repeatable.
+    pub fn advance_by_clock_after(mut self, silence: Duration) -> Self {
+        self.pace.clock_after = Some(silence);
         self
     }
 
@@ -110,8 +125,8 @@ impl<K: Data, V: Data, KC, VC, E> Source<K, V, KC, VC, E> {
     }
 
     fn with_time<E2>(self, event_time: E2) -> Source<K, V, KC, VC, E2> {
-        let Self { graph, topic, location, bound, policy, .. } = self;
-        Source { graph, topic, location, event_time, bound, policy }
+        let Self { graph, topic, location, pace, policy, .. } = self;
+        Source { graph, topic, location, event_time, pace, policy }
     }
 
     /// The records of the topic.
@@ -121,7 +136,7 @@ impl<K: Data, V: Data, KC, VC, E> Source<K, V, KC, VC, E> {
         VC: Codec<V> + Default,
         E: EventTime<K, V>,
     {
-        let Self { graph, topic, location, event_time, bound, policy } = self;
+        let Self { graph, topic, location, event_time, pace, policy } = self;
         let edge: Edge<K, V> = Edge::new();
         let (event_time, from, of) = (Arc::new(event_time), edge.clone(), PhantomData::<fn() -> (KC, VC)>);
         let id = graph.borrow().next();
@@ -137,7 +152,7 @@ impl<K: Data, V: Data, KC, VC, E> Source<K, V, KC, VC, E> {
                 let PhantomData::<fn() -> (KC, VC)> = of;
                 let decode = TopicDecoder::new(KC::default(), VC::default(), Arc::clone(&event_time));
                 let (input, policy) = (wiring.input(id), wiring.policy(id));
-                wiring.add_source(Box::new(TypedSource::new(input, policy, bound, decode, from.take())));
+                wiring.add_source(Box::new(TypedSource::new(input, policy, pace, decode, from.take())));
             }),
         });
         Stream::new(graph, id, edge, false)

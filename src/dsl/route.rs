@@ -2,7 +2,6 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::stream::{Item, Stream};
 use super::topic::IntoTopic;
@@ -11,9 +10,10 @@ use crate::operators::Edge;
 use crate::operators::branch::Branch;
 use crate::operators::frame_source::FrameDecoder;
 use crate::operators::merge::Merge;
-use crate::operators::queue::TypedSource;
+use crate::operators::queue::{Pace, TypedSource};
 use crate::operators::repartition::Repartition as Packer;
 use crate::operators::sink::{Sink, ToEach, ToTopic};
+use crate::operators::upstreams::Upstreams;
 use crate::topology::Mistake;
 use crate::topology::graph::NodeKind;
 
@@ -211,7 +211,7 @@ impl<K: Key, V: Data> Repartition<K, V> {
             vec![stream.node],
             Box::new(move |wiring| {
                 let (topic, partitions) = wiring.repartition(sink);
-                above.join(Box::new(Packer::<K, V>::new(wiring.name(sink), topic, partitions)));
+                above.join(Box::new(Packer::<K, V>::new(wiring.name(sink), topic, partitions, wiring.marker(sink))));
             }),
         );
         stream.graph.borrow_mut().node_mut(sink).named = name;
@@ -225,7 +225,9 @@ impl<K: Key, V: Data> Repartition<K, V> {
             Box::new(move |wiring| {
                 let (input, policy) = (wiring.input(id), wiring.policy(id));
                 let decode = FrameDecoder::<K, V>::default();
-                wiring.add_source(Box::new(TypedSource::new(input, policy, Duration::ZERO, decode, below.take())));
+                let upstreams = Upstreams::new(wiring.upstream_tasks(id));
+                let source = TypedSource::new(input, policy, Pace::default(), decode, below.take());
+                wiring.add_source(Box::new(source.behind_tasks(upstreams)));
             }),
         );
         Stream::new(stream.graph, id, edge, false)

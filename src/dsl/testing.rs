@@ -148,7 +148,11 @@ impl Driver {
     fn advance(&mut self, place: usize, commit: bool) {
         let RunningTask { wired, cx, inputs, .. } = &mut self.tasks[place];
         let sources = &mut wired.sources;
-        while let Some(next) = earliest(sources) {
+        loop {
+            for source in sources.iter_mut() {
+                source.take_markers(cx);
+            }
+            let Some(next) = earliest(sources) else { break };
             if let Some(bad) = sources[next].take_bad() {
                 self.bad.push(bad);
                 continue;

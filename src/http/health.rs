@@ -76,8 +76,14 @@ mod tests {
 
     #[test]
     fn a_restore_says_which_task_and_how_much_is_left() {
-        let task =
-            TaskStatus { name: "0_1".into(), thread: 0, state: "restoring".into(), lag: None, restore_remaining: 42 };
+        let task = TaskStatus {
+            name: "0_1".into(),
+            thread: 0,
+            state: "restoring".into(),
+            lag: None,
+            restore_remaining: 42,
+            ended: false,
+        };
         let restoring = Status { tasks: vec![task], ..status(AppState::Restoring) };
         let readiness = Readiness::of(&[("totals".into(), restoring)]);
         assert_eq!(readiness.topologies[0].waits_for, ["restoring task 0_1, 42 records to go"]);

@@ -8,7 +8,14 @@ use super::*;
 use crate::runtime::{AppState, TaskStatus};
 
 fn sources(state: AppState) -> Sources {
-    let task = TaskStatus { name: "0_0".into(), thread: 0, state: "restoring".into(), lag: None, restore_remaining: 7 };
+    let task = TaskStatus {
+        name: "0_0".into(),
+        thread: 0,
+        state: "restoring".into(),
+        lag: None,
+        restore_remaining: 7,
+        ended: false,
+    };
     let status = Status { state, threads: 1, tasks: vec![task], error: None, rebalances: 0 };
     let metrics = Metrics::new();
     metrics.topology("totals").records_in("in").inc_by(3);

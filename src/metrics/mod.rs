@@ -35,6 +35,7 @@ struct Families {
     dead_letters: IntCounterVec,
     late: IntCounterVec,
     lag: IntGaugeVec,
+    watermark: IntGaugeVec,
     commit_duration: HistogramVec,
     transactions: IntCounterVec,
     commit_failures: IntCounterVec,
@@ -66,6 +67,7 @@ impl Metrics {
             dead_letters: counter(&registry, &names::DEAD_LETTERS),
             late: counter(&registry, &names::LATE_RECORDS),
             lag: gauge(&registry, &names::LAG),
+            watermark: gauge(&registry, &names::WATERMARK),
             commit_duration: histogram(&registry, &names::COMMIT_DURATION, COMMIT_BUCKETS),
             transactions: counter(&registry, &names::TRANSACTIONS),
             commit_failures: counter(&registry, &names::COMMIT_FAILURES),
@@ -156,6 +158,7 @@ mod tests {
         topology.dead_letters("in").inc();
         topology.late_records("windows").inc();
         topology.lag("in", 0).set(7);
+        topology.watermark("in", 0).set(1_700_000_000);
         topology.commit_took(Duration::from_millis(3));
         topology.transaction(Outcome::Committed);
         topology.commit_failure("lost");

@@ -57,6 +57,8 @@ metrics! {
         "Records that an operator refused because their time was closed already.";
     LAG = Gauge "lag_records" ["topic", "partition"]
         "Committed records of an input partition that are not processed yet.";
+    WATERMARK = Gauge "watermark_timestamp_seconds" ["topic", "partition"]
+        "How far event time has come in an input partition, as seconds since 1970; what it is behind the clock is its age.";
     COMMIT_DURATION = Histogram "commit_duration_seconds" []
         "How long a commit took, from the last record until the broker confirmed it.";
     TRANSACTIONS = Counter "transactions_total" ["outcome"]

@@ -24,6 +24,7 @@ struct Inner {
     dead_letters: Family<IntCounter>,
     late: Family<IntCounter>,
     lag: Family<IntGauge, (String, u32)>,
+    watermark: Family<IntGauge, (String, u32)>,
     restore_remaining: Family<IntGauge>,
     cache_bytes: Family<IntGauge>,
     committed_bytes: Family<IntGauge>,
@@ -46,6 +47,7 @@ struct Vectors {
     dead_letters: IntCounterVec,
     late: IntCounterVec,
     lag: IntGaugeVec,
+    watermark: IntGaugeVec,
     commit_failures: IntCounterVec,
     restore_remaining: IntGaugeVec,
     cache_bytes: IntGaugeVec,
@@ -122,6 +124,7 @@ impl TopologyMetrics {
             dead_letters: families.dead_letters.clone(),
             late: families.late.clone(),
             lag: families.lag.clone(),
+            watermark: families.watermark.clone(),
             commit_failures: families.commit_failures.clone(),
             restore_remaining: families.restore_remaining.clone(),
             cache_bytes: families.cache_bytes.clone(),
@@ -137,6 +140,7 @@ impl TopologyMetrics {
             dead_letters: Family::default(),
             late: Family::default(),
             lag: Family::default(),
+            watermark: Family::default(),
             restore_remaining: Family::default(),
             cache_bytes: Family::default(),
             committed_bytes: Family::default(),
@@ -203,8 +207,18 @@ impl TopologyMetrics {
         })
     }
 
+    /// How far event time has come in a partition.
+    #[must_use]
+    pub fn watermark(&self, topic: &str, partition: u32) -> IntGauge {
+        handle(&self.0.watermark, (topic.to_owned(), partition), || {
+            self.0.vectors.watermark.with_label_values(&[self.0.name.as_str(), topic, &partition.to_string()])
+        })
+    }
+
     /// The partition is not ours any more: its lag is another process's to tell.
     pub fn forget_partition(&self, topic: &str, partition: u32) {
+        self.0.watermark.lock().unwrap_or_else(PoisonError::into_inner).remove(&(topic.to_owned(), partition));
+        let _ = self.0.vectors.watermark.remove_label_values(&[self.0.name.as_str(), topic, &partition.to_string()]);
         self.0.lag.lock().unwrap_or_else(PoisonError::into_inner).remove(&(topic.to_owned(), partition));
         // It may never have been told: then there is nothing to take away.
         let _ = self.0.vectors.lag.remove_label_values(&[self.0.name.as_str(), topic, &partition.to_string()]);

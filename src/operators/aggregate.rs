@@ -225,6 +225,7 @@ impl<K: Key, V: Data, A: Data, F: Fold<K, V, A>> Push<K, V> for Aggregate<K, V, 
         let flush = signal == Signal::Flush;
         match signal {
             Signal::Watermark(watermark) => self.seen = self.seen.max(watermark),
+            Signal::Idle => return self.out.signal(signal, cx),
             Signal::Flush => {
                 if let Err(error) = self.flush(cx) {
                     return cx.stop(error);

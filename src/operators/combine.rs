@@ -82,6 +82,7 @@ impl<K: Key, V: Data, A: Data, F: Fold<K, V, A>> Push<K, V> for Combine<K, V, A,
     fn signal(&mut self, signal: Signal, cx: &mut Cx) {
         match signal {
             Signal::Watermark(watermark) => self.seen = self.seen.max(watermark),
+            Signal::Idle => self.out.signal(signal, cx),
             Signal::Flush => {
                 self.release(cx);
                 self.out.signal(Signal::Flush, cx);

@@ -33,21 +33,23 @@ impl<K: Data, V: Data> Decode<K, V> for FrameDecoder<K, V> {
     fn decode(&self, message: &RawRecord<'_>, done: u32, now: &Now<'_>, queue: &mut Queue<K, V>) {
         let offset = message.offset;
         // Whole or not at all: of a frame that breaks off, nothing has been queued when the task stops.
-        let records = message.value.ok_or_else(|| CodecError::new("a null where a frame should be"));
-        let records = records.and_then(Frame::read).and_then(|frame| frame.records().collect::<Result<Vec<_>, _>>());
-        let records = match records {
-            Ok(records) => records,
+        let frame =
+            message.value.ok_or_else(|| CodecError::new("a null where a frame should be")).and_then(Frame::read);
+        let read = frame.and_then(|frame| Ok((frame.records().collect::<Result<Vec<_>, _>>()?, frame.markers()?)));
+        let (records, markers) = match read {
+            Ok(read) => read,
             Err(error) => {
                 let verdict = (DropReason::Unreadable, format!("the message is {error}"));
                 return queue.bad(Bad { fatal: true, ..bad_message(message, verdict) }, true);
             }
         };
         let count = records.len();
-        if done as usize >= count {
+        if done as usize >= count && markers.is_empty() {
             return queue.empty(offset);
         }
         for (index, record) in (0..).zip(records).skip(done as usize) {
-            let last = index as usize + 1 == count;
+            // The markers come after the records: with them the message is done.
+            let last = index as usize + 1 == count && markers.is_empty();
             let bytes = record.key.map_or(0, <[u8]>::len) + record.value.map_or(0, <[u8]>::len);
             let read = (now.poisoned)(offset, index).map_or_else(|| self.read(&record), Err);
             match read {
@@ -59,6 +61,9 @@ impl<K: Data, V: Data> Decode<K, V> for FrameDecoder<K, V> {
                 }
                 Err(verdict) => queue.bad(bad_record(record, offset, index, verdict), last),
             }
+        }
+        if !markers.is_empty() {
+            queue.markers(offset, markers);
         }
     }
 }

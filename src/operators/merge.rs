@@ -10,6 +10,7 @@ use crate::time::Timestamp;
 /// held while they go on downstream, which is safe because no way leads back up.
 pub struct Merge<K, V> {
     watermarks: Vec<Timestamp>,
+    idle: Vec<bool>,
     flushed: Vec<bool>,
     told: Timestamp,
     out: Out<K, V>,
@@ -26,16 +27,32 @@ impl<K, V> Merge<K, V> {
     #[must_use]
     pub fn ports(inputs: usize, out: Out<K, V>) -> Vec<MergePort<K, V>> {
         let watermarks = vec![Timestamp::MIN; inputs];
-        let merge = Self { watermarks, flushed: vec![false; inputs], told: Timestamp::MIN, out };
+        let (idle, flushed) = (vec![false; inputs], vec![false; inputs]);
+        let merge = Self { watermarks, idle, flushed, told: Timestamp::MIN, out };
         let merge = Arc::new(Mutex::new(merge));
         (0..inputs).map(|input| MergePort { input, merge: Arc::clone(&merge) }).collect()
     }
 
-    /// The minimum of all inputs' watermarks after `input` has come to `watermark`.
+    /// The minimum of all inputs' watermarks after `input` has come to `watermark`; idle inputs are left out.
     fn advance(&mut self, input: usize, watermark: Timestamp) -> Timestamp {
         let own = &mut self.watermarks[input];
         *own = watermark.max(*own);
-        self.watermarks.iter().copied().min().unwrap_or(Timestamp::MIN)
+        self.idle[input] = false;
+        self.minimum()
+    }
+
+    fn minimum(&self) -> Timestamp {
+        let active = self.watermarks.iter().zip(&self.idle).filter(|(_, idle)| !**idle);
+        active.map(|(watermark, _)| *watermark).min().unwrap_or(self.told).max(self.told)
+    }
+}
+
+impl<K: Clone, V: Clone> Merge<K, V> {
+    fn tell(&mut self, watermark: Timestamp, cx: &mut Cx) {
+        if watermark > self.told {
+            self.told = watermark;
+            self.out.signal(Signal::Watermark(watermark), cx);
+        }
     }
 }
 
@@ -53,9 +70,15 @@ impl<K: Clone + Send, V: Clone + Send> Push<K, V> for MergePort<K, V> {
         match signal {
             Signal::Watermark(watermark) => {
                 let all = merge.advance(self.input, watermark);
-                if all > merge.told {
-                    merge.told = all;
-                    merge.out.signal(Signal::Watermark(all), cx);
+                merge.tell(all, cx);
+            }
+            Signal::Idle => {
+                merge.idle[self.input] = true;
+                if merge.idle.iter().all(|idle| *idle) {
+                    merge.out.signal(Signal::Idle, cx);
+                } else {
+                    let rest = merge.minimum();
+                    merge.tell(rest, cx);
                 }
             }
             // What is downstream holds until every input has let go of what it held.

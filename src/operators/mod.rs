@@ -25,12 +25,14 @@ mod source_tests;
 pub mod stores;
 pub mod to_stream;
 pub mod topic_source;
+pub mod upstreams;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub use aggregate::Emission;
 
 use crate::broker::Outgoing;
+use crate::codec::marker::Activity;
 use crate::error::Error;
 use crate::record::{InputNumber, Record};
 use crate::time::Timestamp;
@@ -64,6 +66,8 @@ pub struct Change<V> {
 pub enum Signal {
     /// No record before this time comes along this edge any more, except late ones.
     Watermark(Timestamp),
+    /// Nothing has come for so long that time goes on without this edge, until its next record or watermark.
+    Idle,
     /// The transaction is about to be committed: whatever is held back for the sake of fewer updates goes out now.
     Flush,
 }
@@ -77,6 +81,12 @@ pub struct Cx {
     pub wall: Timestamp,
     /// Records dropped since the last look, by reason: counted, never silent.
     pub drops: Drops,
+    /// Whether this task has more to come: what its markers tell the tasks downstream.
+    pub activity: Activity,
+    /// True where markers go to every partition downstream, also to those that get no records.
+    pub all_markers: bool,
+    /// Set where a marker was held back: time has moved on, and partitions downstream have not been told.
+    pub markers_owed: bool,
     failure: Option<Failure>,
     error: Option<Error>,
 }

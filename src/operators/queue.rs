@@ -3,9 +3,11 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::source::{Bad, BadInput, InputPlace, Inputs, SourcePort, Verdict};
+use super::source::{Bad, BadInput, InputPlace, Inputs, SourcePort, SourceTime, Verdict};
+use super::upstreams::Upstreams;
 use super::{Cx, Out, Signal};
 use crate::broker::{Batch, RawRecord};
+use crate::codec::marker::{Activity, Marker};
 use crate::record::{InputNumber, Offset, Record};
 use crate::time::Timestamp;
 
@@ -39,6 +41,28 @@ enum Entry<K, V> {
     Empty {
         offset: Offset,
     },
+    /// What the message, whose records come before, says of time upstream.
+    Markers {
+        offset: Offset,
+        markers: Vec<Marker>,
+    },
+}
+
+/// How a source's own time goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// How far out of order the partition may be.
+    pub bound: Duration,
+    /// A partition that has been silent for so long is left out of the minimum over partitions.
+    pub idle_after: Duration,
+    /// After so much silence the watermark follows the time of day; `None` leaves it where the records put it.
+    pub clock_after: Option<Duration>,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self { bound: Duration::ZERO, idle_after: Duration::from_secs(30), clock_after: None }
+    }
 }
 
 /// The queue of a [`TypedSource`].
@@ -49,11 +73,14 @@ pub struct Queue<K, V> {
     bound: Duration,
     /// The partition's watermark after all that is queued.
     watermark: Timestamp,
+    /// What is known of the tasks upstream after all that is queued.
+    upstreams: Upstreams,
 }
 
 impl<K, V> Queue<K, V> {
     fn new(bound: Duration) -> Self {
-        Self { entries: VecDeque::new(), bytes: 0, bound, watermark: Timestamp::MIN }
+        let upstreams = Upstreams::default();
+        Self { entries: VecDeque::new(), bytes: 0, bound, watermark: Timestamp::MIN, upstreams }
     }
 
     /// Queues a record of a user's topic; its time moves the partition's watermark.
@@ -77,6 +104,15 @@ impl<K, V> Queue<K, V> {
     pub fn bad(&mut self, bad: Bad, last: bool) {
         self.bytes += bad_size(&bad) + size_of::<Entry<K, V>>();
         self.entries.push_back(Entry::Bad { bad: Box::new(bad), last });
+    }
+
+    /// Queues what a message says of time upstream: records that follow come after it.
+    pub fn markers(&mut self, offset: Offset, markers: Vec<Marker>) {
+        for marker in &markers {
+            self.upstreams.learn(marker);
+        }
+        self.watermark = self.watermark.max(self.upstreams.watermark());
+        self.entries.push_back(Entry::Markers { offset, markers });
     }
 
     /// Queues a message that holds no record to be done: only the position moves past it.
@@ -126,6 +162,14 @@ pub struct TypedSource<K, V, D> {
     position: (Offset, u32),
     /// After what has been pushed.
     watermark: Timestamp,
+    /// What downstream has been told of it.
+    told: Timestamp,
+    activity: Activity,
+    /// What is known of the tasks upstream after what has been pushed.
+    upstreams: Upstreams,
+    pace: Pace,
+    /// Since when nothing has come.
+    silent_since: Option<Duration>,
     /// What is done of the message at the position when filling goes on.
     resume: Option<(Offset, u32)>,
     batch: Vec<Record<K, V>>,
@@ -135,19 +179,36 @@ pub struct TypedSource<K, V, D> {
 impl<K, V, D: Decode<K, V>> TypedSource<K, V, D> {
     /// The source in `place` among the task's. With `one_by_one`, every record is a batch of its own.
     #[must_use]
-    pub fn new((place, one_by_one): (u32, bool), policy: BadInput, bound: Duration, decode: D, out: Out<K, V>) -> Self {
+    pub fn new((number, one_by_one): (u32, bool), policy: BadInput, pace: Pace, decode: D, out: Out<K, V>) -> Self {
         Self {
-            place,
+            place: number,
             one_by_one,
             policy,
             decode,
-            queue: Queue::new(bound),
+            queue: Queue::new(pace.bound),
             position: (0, 0),
             watermark: Timestamp::MIN,
+            told: Timestamp::MIN,
+            activity: Activity::Active,
+            upstreams: Upstreams::default(),
+            pace,
+            silent_since: None,
             resume: None,
             batch: Vec::new(),
             out,
         }
+    }
+
+    /// The source of a repartition topic: its time is that of the tasks upstream.
+    #[must_use]
+    pub fn behind_tasks(mut self, upstreams: Upstreams) -> Self {
+        self.queue.upstreams = upstreams.clone();
+        self.upstreams = upstreams;
+        self
+    }
+
+    fn is_repartition(&self) -> bool {
+        self.upstreams != Upstreams::default()
     }
 
     fn done(&mut self, offset: Offset, index: u32, last: bool) {
@@ -176,6 +237,10 @@ impl<K, V, D: Decode<K, V>> TypedSource<K, V, D> {
             self.queue.bytes -= bytes;
             record.input = inputs.add(InputPlace { source: self.place, offset, index });
             self.watermark = self.watermark.max(record.watermark);
+            self.silent_since = None;
+            if self.activity == Activity::Idle {
+                self.activity = Activity::Active;
+            }
             self.batch.push(record);
             self.done(offset, index, last);
         }
@@ -201,7 +266,7 @@ where
     fn head(&self) -> Option<Timestamp> {
         self.queue.entries.front().map(|entry| match entry {
             Entry::Record { record, .. } => record.timestamp,
-            Entry::Bad { .. } | Entry::Empty { .. } => Timestamp::MIN,
+            Entry::Bad { .. } | Entry::Empty { .. } | Entry::Markers { .. } => Timestamp::MIN,
         })
     }
 
@@ -227,10 +292,15 @@ where
         gone
     }
 
-    fn take_bad(&mut self) -> Option<Bad> {
-        if !matches!(self.queue.entries.front(), Some(Entry::Bad { .. })) {
-            return None;
+    fn bad(&self) -> Option<&Bad> {
+        match self.queue.entries.front() {
+            Some(Entry::Bad { bad, .. }) => Some(bad),
+            _ => None,
         }
+    }
+
+    fn take_bad(&mut self) -> Option<Bad> {
+        self.bad()?;
         let Some(Entry::Bad { bad, last }) = self.queue.entries.pop_front() else { return None };
         self.queue.bytes -= bad_size(&bad) + size_of::<Entry<K, V>>();
         self.done(bad.offset, bad.index, last);
@@ -245,11 +315,93 @@ where
         self.position
     }
 
-    fn start(&mut self, offset: Offset, index: u32, watermark: Timestamp) {
+    fn take_markers(&mut self, cx: &mut Cx) -> bool {
+        let mut any = false;
+        while let Some(Entry::Markers { .. }) = self.queue.entries.front() {
+            let Some(Entry::Markers { offset, markers }) = self.queue.entries.pop_front() else { break };
+            for marker in &markers {
+                self.upstreams.learn(marker);
+            }
+            self.position = (offset + 1, 0);
+            any = true;
+            self.settle();
+        }
+        if any {
+            self.watermark = self.watermark.max(self.upstreams.watermark());
+            self.activity = self.upstreams.activity();
+            self.tell_time(cx);
+            if self.activity == Activity::Idle {
+                self.out.signal(Signal::Idle, cx);
+            }
+        }
+        any
+    }
+
+    fn tell_time(&mut self, cx: &mut Cx) {
+        if self.watermark > self.told {
+            self.told = self.watermark;
+            self.out.signal(Signal::Watermark(self.told), cx);
+        }
+    }
+
+    fn tick(&mut self, elapsed: Duration, wall: Timestamp, caught_up: bool, cx: &mut Cx) -> bool {
+        if self.is_repartition() || self.activity == Activity::End {
+            return false;
+        }
+        let before = (self.activity, self.watermark);
+        if !caught_up || !self.queue.entries.is_empty() {
+            self.silent_since = None;
+            self.activity = Activity::Active;
+            return before.0 != self.activity;
+        }
+        let silent = elapsed.saturating_sub(*self.silent_since.get_or_insert(elapsed));
+        match self.pace.clock_after {
+            Some(after) if silent >= after => {
+                // As far behind the clock as the silence had to be before it counted.
+                self.watermark = self.watermark.max(wall.minus(after).minus(self.pace.bound));
+                self.queue.watermark = self.queue.watermark.max(self.watermark);
+                self.activity = Activity::CaughtUp;
+                self.tell_time(cx);
+            }
+            _ if self.activity == Activity::Idle => {}
+            None if silent >= self.pace.idle_after => {
+                self.activity = Activity::Idle;
+                self.out.signal(Signal::Idle, cx);
+            }
+            _ => self.activity = Activity::CaughtUp,
+        }
+        before != (self.activity, self.watermark)
+    }
+
+    fn end(&mut self, cx: &mut Cx) -> bool {
+        if self.activity == Activity::End || self.is_repartition() {
+            return false;
+        }
+        self.activity = Activity::End;
+        self.watermark = Timestamp::MAX;
+        self.tell_time(cx);
+        true
+    }
+
+    fn may_pass(&self, time: Timestamp) -> bool {
+        !self.is_repartition() || self.upstreams.have_passed(time)
+    }
+
+    fn time(&self) -> SourceTime {
+        let (watermark, activity) = (self.watermark, self.activity);
+        SourceTime { watermark, activity, upstream: self.upstreams.to_commit() }
+    }
+
+    fn start(&mut self, offset: Offset, index: u32, time: SourceTime) {
+        let SourceTime { watermark, activity, upstream } = time;
         self.queue.entries.clear();
         self.queue.bytes = 0;
         self.queue.watermark = watermark;
         self.watermark = watermark;
+        self.upstreams.restore(watermark, &upstream);
+        self.queue.upstreams = self.upstreams.clone();
+        // Whether there is more is looked at anew; only what the tasks upstream said still holds.
+        self.activity = if upstream.is_empty() { Activity::Active } else { activity };
         self.position = (offset, index);
         self.resume = Some((offset, index));
     }

@@ -11,6 +11,7 @@ use super::{Cx, DropReason, Push, Reject, Signal};
 use crate::broker::partitioner::partition_of;
 use crate::broker::{OutgoingRecord, Partitioning};
 use crate::codec::frame::{FRAME_BYTES, FrameEncoder, FrameRecord};
+use crate::codec::marker::{Activity, Marker};
 use crate::codec::{Codec, Data, Key};
 use crate::record::{Headers, InputNumber, Record};
 use crate::time::Timestamp;
@@ -27,6 +28,9 @@ pub struct Repartition<K: Key, V: Data> {
     key_codec: K::Codec,
     value_codec: V::Codec,
     frames: Vec<Open>,
+    /// What the markers of this task say, but for time and activity.
+    marker: Marker,
+    seen: Timestamp,
     key: Vec<u8>,
     value: Vec<u8>,
     message: Vec<u8>,
@@ -41,18 +45,22 @@ struct Open {
     input: InputNumber,
     /// The largest event time in it.
     newest: Timestamp,
+    /// What its last marker said.
+    told: Option<(Timestamp, Activity)>,
 }
 
 impl<K: Key, V: Data> Repartition<K, V> {
-    /// Writes `topic`, which has `partitions` of them.
+    /// Writes `topic`, which has `partitions` of them. `marker` names the task in what it says of its time.
     #[must_use]
-    pub fn new(name: Arc<str>, topic: Arc<str>, partitions: u32) -> Self {
+    pub fn new(name: Arc<str>, topic: Arc<str>, partitions: u32, marker: Marker) -> Self {
         Self {
             name,
             topic,
             key_codec: K::Codec::default(),
             value_codec: V::Codec::default(),
             frames: vec![Open::default(); partitions as usize],
+            marker,
+            seen: Timestamp::MIN,
             key: Vec::new(),
             value: Vec::new(),
             message: Vec::new(),
@@ -75,7 +83,7 @@ impl<K: Key, V: Data> Repartition<K, V> {
         let partition = partition_of(&self.key, self.frames.len() as u32);
         let open = &mut self.frames[partition as usize];
         if open.frame.len() + packed.len_bound() > FRAME_BYTES {
-            send(&self.topic, partition, open, &mut self.message, cx);
+            send(&self.topic, partition, open, &[], &mut self.message, cx);
         }
         if open.frame.is_empty() {
             (open.input, open.newest) = (input, timestamp);
@@ -90,12 +98,9 @@ pub(super) fn unwritable(what: &str, error: &dyn std::error::Error) -> Reject {
     Reject { reason: DropReason::Unwritable, message: format!("the {what} {error}") }
 }
 
-fn send(topic: &str, partition: u32, open: &mut Open, message: &mut Vec<u8>, cx: &mut Cx) {
-    if open.frame.is_empty() {
-        return;
-    }
+fn send(topic: &str, partition: u32, open: &mut Open, markers: &[Marker], message: &mut Vec<u8>, cx: &mut Cx) {
     message.clear();
-    open.frame.finish(&[], message);
+    open.frame.finish(markers, message);
     let topic = cx.out.topic(topic);
     cx.out.push(&OutgoingRecord {
         topic,
@@ -108,9 +113,31 @@ fn send(topic: &str, partition: u32, open: &mut Open, message: &mut Vec<u8>, cx:
     });
 }
 
+impl<K: Key, V: Data> Repartition<K, V> {
+    /// Sends what is open, each frame with a marker if it says anything new. A partition without records gets a marker
+    /// of its own at once where the task's activity has changed; where only time has, it may have to wait: with many
+    /// partitions on both sides, markers would otherwise outnumber the records.
+    fn flush(&mut self, cx: &mut Cx) {
+        let now = (self.seen, cx.activity);
+        let marker = Marker { watermark: self.seen, activity: cx.activity, ..self.marker };
+        for (partition, open) in (0..).zip(&mut self.frames) {
+            let news = open.told != Some(now);
+            let due = open.told.is_none_or(|(_, activity)| activity != cx.activity) || cx.all_markers;
+            if !open.frame.is_empty() || (news && due) {
+                let markers = if news { std::slice::from_ref(&marker) } else { &[] };
+                send(&self.topic, partition, open, markers, &mut self.message, cx);
+                open.told = Some(now);
+            } else if news {
+                cx.markers_owed = true;
+            }
+        }
+    }
+}
+
 impl<K: Key, V: Data> Push<K, V> for Repartition<K, V> {
     fn push(&mut self, batch: &mut Vec<Record<K, V>>, cx: &mut Cx) {
         for record in batch.drain(..) {
+            self.seen = self.seen.max(record.watermark);
             let input = record.input;
             if let Err(reject) = self.pack(record, cx) {
                 return cx.refuse(input, reject, &self.name);
@@ -119,10 +146,11 @@ impl<K: Key, V: Data> Push<K, V> for Repartition<K, V> {
     }
 
     fn signal(&mut self, signal: Signal, cx: &mut Cx) {
-        if signal == Signal::Flush {
-            for (partition, open) in (0..).zip(&mut self.frames) {
-                send(&self.topic, partition, open, &mut self.message, cx);
-            }
+        match signal {
+            Signal::Watermark(watermark) => self.seen = self.seen.max(watermark),
+            // The task's own activity says it, with the next marker.
+            Signal::Idle => {}
+            Signal::Flush => self.flush(cx),
         }
     }
 }

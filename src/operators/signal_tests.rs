@@ -28,6 +28,7 @@ impl<V: std::fmt::Debug + Send> Push<String, V> for Memory {
     fn signal(&mut self, signal: Signal, _: &mut Cx) {
         self.0.lock().unwrap().push(match signal {
             Signal::Watermark(watermark) => format!("to {}", millis(watermark)),
+            Signal::Idle => "idle".into(),
             Signal::Flush => "flush".into(),
         });
     }

@@ -3,10 +3,14 @@
 //! The runtime sees a [`SourcePort`]: it hands in what it fetched, looks at the time of what goes next, and lets records
 //! go up to a time. What is queued has been decoded, so order by event time needs no second look at the bytes.
 
+use std::time::Duration;
+
 use serde::Serialize;
 
 use super::{Cx, DropReason, Signal};
 use crate::broker::Batch;
+use crate::codec::marker::Activity;
+use crate::codec::position::Upstream;
 use crate::record::{Headers, InputNumber, Offset};
 use crate::time::Timestamp;
 
@@ -86,23 +90,63 @@ pub trait SourcePort: Send {
     /// [`Bad`] entry and after a failure. Each record gets its number from `inputs`. Gives how many went.
     fn advance(&mut self, limit: Timestamp, max: usize, inputs: &mut Inputs, cx: &mut Cx) -> usize;
 
+    /// The [`Bad`] entry at the head, if one is there.
+    fn bad(&self) -> Option<&Bad>;
+
     /// Takes the [`Bad`] entry at the head, if one is there; the position moves past it.
     fn take_bad(&mut self) -> Option<Bad>;
 
     /// Hands a signal downstream.
     fn signal(&mut self, signal: Signal, cx: &mut Cx);
 
+    /// Takes what the queue's head says of time upstream, and hands it on. True where there was anything.
+    fn take_markers(&mut self, cx: &mut Cx) -> bool;
+
+    /// Tells downstream how far time has come with what has been pushed: records that a filter has dropped moved it too.
+    fn tell_time(&mut self, cx: &mut Cx);
+
+    /// Time has passed: `elapsed` by the runtime's clock, `wall` of day. `caught_up` says that the broker has nothing
+    /// more, open transactions included. True where this changed what the source says of itself.
+    fn tick(&mut self, elapsed: Duration, wall: Timestamp, caught_up: bool, cx: &mut Cx) -> bool;
+
+    /// A bounded run ends here, and its windows are to close: time goes to its end. True where it was not there before.
+    fn end(&mut self, cx: &mut Cx) -> bool;
+
+    /// True where no record before `time` is to be waited for, as far as the tasks upstream tell.
+    fn may_pass(&self, time: Timestamp) -> bool;
+
+    /// What is known of time here: committed beside the position.
+    fn time(&self) -> SourceTime;
+
     /// The offset of the next message to read, and how many of its records are done already: what is committed.
     fn position(&self) -> (Offset, u32);
 
     /// Empties the queue and goes on from a committed position. The next [`fill`](Self::fill) must begin at `offset`.
-    fn start(&mut self, offset: Offset, index: u32, watermark: Timestamp);
+    fn start(&mut self, offset: Offset, index: u32, time: SourceTime);
 
     /// The partition's watermark after what has been pushed: what is committed beside the position.
     fn watermark(&self) -> Timestamp;
 
     /// What happens to bad input, with the actual name of the topic for dead letters.
     fn policy(&self) -> &BadInput;
+}
+
+/// What is known of time in one input.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceTime {
+    /// The watermark.
+    pub watermark: Timestamp,
+    /// Whether more is to come.
+    pub activity: Activity,
+    /// Of a repartition topic: what is known of the tasks upstream.
+    pub upstream: Vec<Upstream>,
+}
+
+impl Default for SourceTime {
+    /// Nothing is known yet.
+    fn default() -> Self {
+        Self { watermark: Timestamp::MIN, activity: Activity::Active, upstream: Vec::new() }
+    }
 }
 
 /// Where an input record was read.

@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::frame_source::FrameDecoder;
-use super::queue::TypedSource;
-use super::source::{BadInput, Inputs, SourcePort};
+use super::queue::{Pace, TypedSource};
+use super::source::{BadInput, Inputs, SourcePort, SourceTime};
 use super::topic_source::{FromRecord, TopicDecoder};
 use super::{Cx, DropReason, Edge, Push, Signal};
 use crate::broker::{Batch, RawRecord};
@@ -36,14 +36,23 @@ fn topic_source(bound: u64, one_by_one: bool) -> (Box<dyn SourcePort>, Seen) {
     edge.join(Box::new(Memory(Arc::clone(&seen))));
     let decode = TopicDecoder::new(Text, Text, Arc::new(FromRecord));
     let bound = Duration::from_millis(bound);
-    (Box::new(TypedSource::new((3, one_by_one), BadInput::Fail, bound, decode, edge.take())), seen)
+    (
+        Box::new(TypedSource::new(
+            (3, one_by_one),
+            BadInput::Fail,
+            Pace { bound, ..Pace::default() },
+            decode,
+            edge.take(),
+        )),
+        seen,
+    )
 }
 
 fn frame_source() -> (Box<dyn SourcePort>, Seen) {
     let (seen, edge) = (Seen::default(), Edge::new());
     edge.join(Box::new(Memory(Arc::clone(&seen))));
     let decode = FrameDecoder::<String, String>::default();
-    (Box::new(TypedSource::new((0, false), BadInput::Skip, Duration::ZERO, decode, edge.take())), seen)
+    (Box::new(TypedSource::new((0, false), BadInput::Skip, Pace::default(), decode, edge.take())), seen)
 }
 
 fn batch(messages: &[(i64, i64, &[u8])]) -> Batch {
@@ -95,7 +104,7 @@ fn records_go_up_to_a_time_and_no_further_and_remember_where_they_came_from() {
 #[test]
 fn a_record_says_how_far_it_lies_behind_its_own_partition() {
     let (mut source, seen) = topic_source(3, false);
-    source.start(10, 0, at(20));
+    source.start(10, 0, SourceTime { watermark: at(20), ..SourceTime::default() });
     source.fill(&batch(&[(10, 30, b""), (11, 28, b""), (12, 20, b""), (13, 10, b"")]), at(0), &|_, _| None);
     source.advance(Timestamp::MAX, 10, &mut Inputs::default(), &mut Cx::default());
     let seen = seen.lock().unwrap();
@@ -134,7 +143,7 @@ fn a_commit_may_fall_inside_a_frame() {
     let messages = batch(&[(100, 0, &frames[0]), (101, 0, &frames[1])]);
     for stop in 0..=7 {
         let (mut source, seen) = frame_source();
-        source.start(100, 0, Timestamp::MIN);
+        source.start(100, 0, SourceTime::default());
         source.fill(&messages, at(0), &|_, _| None);
         source.advance(Timestamp::MAX, stop, &mut Inputs::default(), &mut Cx::default());
         let (offset, index) = source.position();
@@ -142,7 +151,7 @@ fn a_commit_may_fall_inside_a_frame() {
         assert_eq!((offset, index), expected[stop]);
 
         let (mut again, rest) = frame_source();
-        again.start(offset, index, source.watermark());
+        again.start(offset, index, source.time());
         let from = usize::try_from(offset - 100).unwrap();
         let left: Vec<(i64, i64, &[u8])> =
             (from..2).map(|place| (100 + i64::try_from(place).unwrap(), 0, frames[place].as_slice())).collect();
@@ -156,7 +165,7 @@ fn a_commit_may_fall_inside_a_frame() {
 #[test]
 fn what_is_done_of_a_frame_counts_for_that_frame_alone() {
     let (mut source, seen) = frame_source();
-    source.start(5, 2, Timestamp::MIN);
+    source.start(5, 2, SourceTime::default());
     source.fill(&batch(&[(6, 0, &frame(0..3))]), at(0), &|_, _| None);
     source.advance(Timestamp::MAX, 10, &mut Inputs::default(), &mut Cx::default());
     assert_eq!(values(&seen), ["0", "1", "2"], "the frame at 5 has been purged");
@@ -165,7 +174,7 @@ fn what_is_done_of_a_frame_counts_for_that_frame_alone() {
 #[test]
 fn a_frame_of_markers_alone_is_passed_over() {
     let (mut source, _) = frame_source();
-    source.start(7, 0, Timestamp::MIN);
+    source.start(7, 0, SourceTime::default());
     source.fill(&batch(&[(7, 0, &frame(0..0)), (8, 0, &frame(0..1)), (9, 0, &frame(0..0))]), at(0), &|_, _| None);
     assert_eq!((source.position(), source.head()), ((8, 0), Some(at(0))));
     source.advance(Timestamp::MAX, 1, &mut Inputs::default(), &mut Cx::default());

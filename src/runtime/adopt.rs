@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use crate::broker::CommittedOffset;
 use crate::codec::position::Position;
 use crate::error::{Error, ErrorKind, Result};
-use crate::operators::source::SourcePort;
+use crate::operators::source::{SourcePort, SourceTime};
 use crate::record::{Offset, TopicPartition};
 use crate::state::TaskState;
+use crate::time::Timestamp;
 use crate::topology::{TaskContext, TaskId};
 
 #[cfg(test)]
@@ -190,13 +191,32 @@ impl StreamThread {
         let partitions = layout.inputs_of(id);
         let input = |(mut port, partition): (Box<dyn SourcePort>, TopicPartition)| {
             let (offset, position) = self.committed_at[&partition].clone();
-            let position = position.unwrap_or_default();
-            port.start(offset, position.index, position.watermark);
+            let index = position.as_ref().map_or(0, |position| position.index);
+            let time = position.map_or_else(SourceTime::default, |position| {
+                let Position { watermark, activity, upstream, .. } = position;
+                SourceTime { watermark, activity, upstream }
+            });
+            port.start(offset, index, time);
             let meters = InputMeters::new(metrics, &partition);
-            Input { partition, port, caught_up: false, fetched: offset, lag: None, meters }
+            let is_source = !placement::is_repartition(layout, &partition.topic);
+            Input {
+                is_source,
+                partition,
+                port,
+                caught_up: false,
+                at_high_watermark: false,
+                at_end: false,
+                fetched: offset,
+                lag: None,
+                processed: 0,
+                dead_letters: 0,
+                meters,
+            }
         };
         let inputs = wired.sources.into_iter().zip(partitions).map(input).collect();
-        Task::new(inputs, wired.stores, state, self.sequence(id).unwrap_or(0))
+        let mut readers = layout.subs.iter().flat_map(|sub| &sub.inputs);
+        let writes_repartition = readers.any(|input| input.upstream == Some(id.sub));
+        Task::new(inputs, wired.stores, state, self.sequence(id).unwrap_or(0), writes_repartition)
     }
 
     /// Builds all running tasks anew from what is committed and reads their inputs again from there.
@@ -230,6 +250,14 @@ impl StreamThread {
         let bytes = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
         for slot in &self.slots {
             let Stage::Running(task) = &slot.stage else { continue };
+            for input in &task.inputs {
+                let watermark = input.port.watermark();
+                // Before the first record and after the last there is no time to show.
+                if watermark > Timestamp::MIN && watermark < Timestamp::MAX {
+                    let gauge = metrics.watermark(&input.partition.topic, input.partition.partition);
+                    gauge.set(watermark.millis().div_euclid(1_000));
+                }
+            }
             if task.stores.is_empty() {
                 continue;
             }
@@ -252,8 +280,9 @@ impl StreamThread {
                 Stage::Running(task) => task.lag(),
                 _ => None,
             };
+            let ended = matches!(&slot.stage, Stage::Running(task) if task.has_ended());
             let name = self.name_of(slot.id);
-            TaskStatus { name, thread: self.number, state: state.into(), lag, restore_remaining }
+            TaskStatus { name, thread: self.number, state: state.into(), lag, restore_remaining, ended }
         };
         self.slots.iter().map(status).collect()
     }

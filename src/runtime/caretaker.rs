@@ -74,6 +74,10 @@ impl Caretaker {
     /// Waits until the group has processed what its topics held at the start, stage by stage: first the users' topics,
     /// then the repartition topics that were filled from them. Then stops the application.
     fn run_until_end(&mut self) -> Result<()> {
+        if self.parts.config.close_at_end {
+            self.run_until_closed();
+            return Ok(());
+        }
         if !self.reached(self.parts.shared.bounds().unwrap_or_default())? {
             return Ok(());
         }
@@ -86,6 +90,19 @@ impl Caretaker {
         tracing::info!("all that the source topics held at the start has been processed");
         self.parts.shared.stop();
         Ok(())
+    }
+
+    /// Waits until time has come to its end in every task. Ends travel through the repartition topics by themselves.
+    fn run_until_closed(&self) {
+        let tasks = self.parts.layout.tasks().count();
+        while !self.parts.shared.stopping() {
+            let status = self.parts.shared.status(self.parts.config.threads);
+            if status.tasks.len() == tasks && status.tasks.iter().all(|task| task.ended) {
+                tracing::info!("all that the source topics held at the start has been processed");
+                return self.parts.shared.stop();
+            }
+            self.parts.shared.wait(LOOK_EVERY);
+        }
     }
 
     fn ends(&self, partitions: &[TopicPartition]) -> Result<BTreeMap<TopicPartition, Offset>> {

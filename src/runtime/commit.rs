@@ -34,16 +34,24 @@ use super::{meters, placement};
 /// The longest pause after the membership has failed several times in a row.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
+/// With so few partitions on each side, markers to all of them with every commit cost nothing that counts.
+const FEW_PARTITIONS: u32 = 8;
+
 type Positions = BTreeMap<TopicPartition, (Offset, Position)>;
 
 impl StreamThread {
     /// When the running transaction is to be committed; zero for now, `None` where there is nothing to commit.
     pub(crate) fn commit_due(&self, processed: bool) -> Option<Duration> {
-        if !self.running().any(Task::is_dirty) {
-            return None;
-        }
         let config = &self.parts.config;
         let now = self.parts.clock.elapsed();
+        if !self.running().any(Task::is_urgent) {
+            // Only time has moved on. Nobody waits for that; but it is told, so that windows downstream close.
+            let since = now.saturating_sub(self.last_commit);
+            let moved = self.running().any(Task::is_dirty).then(|| config.commit_interval.saturating_sub(since));
+            let since = now.saturating_sub(self.all_told);
+            let owed = self.running().any(Task::owes_markers).then(|| config.marker_interval.saturating_sub(since));
+            return moved.into_iter().chain(owed).min();
+        }
         let running = now.saturating_sub(self.begun.unwrap_or(now));
         let full = self.transaction_inputs() >= self.suspects.limit()
             || self.running().map(Task::dirty_bytes).sum::<usize>() >= config.dirty_bytes;
@@ -62,10 +70,13 @@ impl StreamThread {
     /// Commits what the tasks have done. A failure that belongs to a record or to the membership is dealt with and is no
     /// error here: the inputs are read again.
     pub(crate) fn commit(&mut self) -> Result<()> {
-        if !self.running().any(Task::is_dirty) {
+        let started = self.parts.clock.elapsed();
+        // Markers for all, if it is time for that again or costs nothing.
+        self.telling_all = started.saturating_sub(self.all_told) >= self.parts.config.marker_interval
+            || self.parts.layout.subs.iter().all(|sub| sub.partitions <= FEW_PARTITIONS);
+        if !self.running().any(|task| task.is_dirty() || (self.telling_all && task.owes_markers())) {
             return Ok(());
         }
-        let started = self.parts.clock.elapsed();
         if !self.flush()? {
             return Ok(());
         }
@@ -90,10 +101,12 @@ impl StreamThread {
         let wall = self.parts.clock.wall();
         for number in 0..self.slots.len() {
             let Stage::Running(task) = &mut self.slots[number].stage else { continue };
-            if !task.is_dirty() {
+            let takes_part = task.is_dirty() || (self.telling_all && task.owes_markers());
+            if !takes_part {
                 continue;
             }
-            let flushed = catch_unwind(AssertUnwindSafe(|| task.flush(wall)));
+            task.touch();
+            let flushed = catch_unwind(AssertUnwindSafe(|| task.flush(wall, self.telling_all)));
             let failure = match flushed {
                 Ok(Ok(())) => None,
                 Ok(Err(Stop::Failed(failure))) => Some(failure),
@@ -115,9 +128,8 @@ impl StreamThread {
     /// Sends what a task wants to be written: after a step (`exact`: each record names the input it comes from) or after
     /// a flush. False where that failed and was dealt with.
     pub(crate) fn send(&mut self, number: usize, exact: bool) -> Result<bool> {
-        let Self { slots, router, member, parts, .. } = self;
+        let Self { slots, router, member, sent: sent_by_topic, .. } = self;
         let Stage::Running(task) = &mut slots[number].stage else { return Ok(true) };
-        task.count_drops();
         if task.out().is_empty() {
             return Ok(true);
         }
@@ -127,7 +139,7 @@ impl StreamThread {
             return Ok(false);
         }
         let sent = member.send(u32::try_from(number).unwrap_or(u32::MAX), task.out());
-        meters::count_out(&parts.metrics, task.out());
+        meters::count_out(sent_by_topic, task.out());
         task.out().clear();
         if let Err(failure) = sent {
             self.commit_failed(failure, Positions::new(), Duration::ZERO)?;
@@ -166,10 +178,16 @@ impl StreamThread {
             self.committed_at.insert(partition, (offset, Some(position)));
         }
         self.suspects.committed();
+        if self.telling_all {
+            self.all_told = self.parts.clock.elapsed();
+        }
         self.losses = 0;
         self.begun = None;
         self.last_commit = self.parts.clock.elapsed();
         self.commit_took = self.last_commit.saturating_sub(started);
+        for (topic, count) in std::mem::take(&mut self.sent) {
+            self.parts.metrics.records_out(&topic).inc_by(count);
+        }
         self.parts.metrics.commit_took(self.commit_took);
         self.parts.metrics.transaction(Outcome::Committed);
     }
@@ -179,8 +197,6 @@ impl StreamThread {
             CommitFailure::Abort(error, refusals) => self.refused(&error, refusals),
             CommitFailure::Lost(error) => self.lost(&error),
             CommitFailure::Unknown(error) => self.settle(&error, positions, started),
-            // Another producer has taken the transactional id: a newer self, or the broker after a timeout.
-            CommitFailure::Fatal(error) if error.is_fenced() => self.lost(&error),
             CommitFailure::Fatal(error) => {
                 self.parts.metrics.commit_failure("fatal");
                 Err(error)
@@ -244,6 +260,7 @@ impl StreamThread {
             return Err(error.clone());
         }
         self.drop_tasks();
+        self.sent.clear();
         self.recycle()?;
         if self.losses > 3 {
             self.member.wait(Duration::from_millis(u64::from(self.losses) * 50).min(LONGEST_PAUSE));
@@ -299,6 +316,7 @@ impl StreamThread {
             self.recycle()?;
         }
         self.begun = None;
+        self.sent.clear();
         Ok(())
     }
 }

@@ -25,6 +25,12 @@ pub struct Config {
     pub commit_interval: Duration,
     /// The shortest time between two commits: bounds the rate of transactions of a quiet stream.
     pub commit_gap: Duration,
+    /// The longest time until partitions downstream of a shuffle that get no records hear how far time has come. With up to
+    /// eight partitions they hear it with every commit.
+    pub marker_interval: Duration,
+    /// A bounded run takes time to its end, so that all windows close. For runs whose topics are thrown away afterwards:
+    /// the end of time is committed like any other, and whatever came later would be late.
+    pub close_at_end: bool,
     /// Where the local state lives.
     pub state: StateOptions,
     /// Process what the source topics hold at the start, commit, and stop.
@@ -69,6 +75,8 @@ impl Config {
             guarantee: Guarantee::ExactlyOnce,
             commit_interval: Duration::from_millis(100),
             commit_gap: Duration::from_millis(5),
+            marker_interval: Duration::from_millis(500),
+            close_at_end: false,
             state: StateOptions::Memory,
             until_end: false,
             topics: BTreeMap::new(),

@@ -53,6 +53,8 @@ pub struct TaskStatus {
     pub lag: Option<u64>,
     /// How many changelog offsets are still to be restored.
     pub restore_remaining: u64,
+    /// True once a bounded run that closes its windows has taken it to its end.
+    pub ended: bool,
 }
 
 /// What the stream threads and the application's handle share.

@@ -3,9 +3,12 @@
 //! ([`Task::step`]), and its effects lie in [`Task::out`].
 
 use crate::broker::{Batch, Fetched, Outgoing, OutgoingRecord, Partitioning};
+use std::time::Duration;
+
+use crate::codec::marker::Activity;
 use crate::codec::position::Position;
 use crate::error::{Error, ErrorKind, Place};
-use crate::operators::source::{Bad, BadInput, InputPlace, Inputs, SourcePort, Verdict};
+use crate::operators::source::{Bad, BadInput, InputPlace, Inputs, SourcePort, SourceTime, Verdict};
 use crate::operators::stores::StorePort;
 use crate::operators::{Cx, Drops, Failure, Signal};
 use crate::record::{InputNumber, Offset, TopicPartition};
@@ -16,16 +19,26 @@ use super::meters::InputMeters;
 use super::suspects::Suspect;
 
 /// One of a task's input partitions.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about what the broker holds")]
 pub(crate) struct Input {
     pub(crate) partition: TopicPartition,
     pub(crate) port: Box<dyn SourcePort>,
     /// True while the broker has nothing more to read: an empty queue then holds nothing up.
     pub(crate) caught_up: bool,
+    /// True while the broker has nothing at all after what was read, open transactions included.
+    pub(crate) at_high_watermark: bool,
+    /// True once a bounded run has read all that it reads of it.
+    pub(crate) at_end: bool,
+    /// True for a user's topic, false for a repartition topic.
+    pub(crate) is_source: bool,
     /// The offset that a fetch has moved on to: beyond the last record where markers of transactions follow it.
     pub(crate) fetched: Offset,
     /// How many offsets the broker holds after what has been processed, as far as known.
     pub(crate) lag: Option<u64>,
     pub(crate) meters: InputMeters,
+    /// Records of it that the running transaction has processed, and those among them that became dead letters.
+    pub(crate) processed: u64,
+    pub(crate) dead_letters: u64,
 }
 
 impl Input {
@@ -33,6 +46,7 @@ impl Input {
     pub(crate) fn fetched_to(&mut self, fetched: Fetched, end: Option<Offset>) {
         self.fetched = self.fetched.max(fetched.position).min(end.unwrap_or(Offset::MAX));
         self.caught_up = fetched.records == 0 && fetched.caught_up();
+        self.at_high_watermark = fetched.high_watermark >= 0 && fetched.position >= fetched.high_watermark;
         if fetched.high_watermark >= 0 {
             let behind = if self.port.queued() == 0 && self.caught_up {
                 0
@@ -58,6 +72,10 @@ pub(crate) struct Task {
     numbers: Inputs,
     /// True where something is to be committed.
     dirty: bool,
+    /// True where nothing but time has moved on: it is committed as well, but nobody waits for it.
+    moved: bool,
+    /// True where partitions downstream have still to be told how far time has come.
+    owes_markers: bool,
 }
 
 /// Why a step ended early.
@@ -72,9 +90,17 @@ pub(crate) enum Stop {
 }
 
 impl Task {
-    pub(crate) fn new(inputs: Vec<Input>, stores: Vec<Box<dyn StorePort>>, state: TaskState, sequence: u64) -> Self {
+    /// `writes_repartition`: tasks downstream wait for its first word.
+    pub(crate) fn new(
+        inputs: Vec<Input>,
+        stores: Vec<Box<dyn StorePort>>,
+        state: TaskState,
+        sequence: u64,
+        writes_repartition: bool,
+    ) -> Self {
         let (cx, numbers) = (Cx::default(), Inputs::default());
-        Self { inputs, stores, state, sequence, cx, numbers, dirty: false }
+        let owes_markers = writes_repartition;
+        Self { inputs, stores, state, sequence, cx, numbers, dirty: false, moved: false, owes_markers }
     }
 
     /// Puts records of an input into its queue.
@@ -96,20 +122,78 @@ impl Task {
         self.cx.wall = wall;
         let mut done = 0;
         while done < max {
+            self.take_markers()?;
             let Some((input, limit)) = self.next() else { break };
             let processed = self.inputs[input].port.advance(limit, max - done, &mut self.numbers, &mut self.cx);
             self.check()?;
             if processed > 0 {
                 done += processed;
-            } else if let Some(bad) = self.inputs[input].port.take_bad() {
-                self.treat(input, &bad).map_err(Stop::Policy)?;
+                self.inputs[input].processed += processed as u64;
+            } else if self.treat(input).map_err(Stop::Policy)? {
                 done += 1;
+                self.inputs[input].processed += 1;
             } else {
                 break;
             }
             self.dirty = true;
         }
+        for input in &mut self.inputs {
+            input.port.tell_time(&mut self.cx);
+        }
+        self.check()?;
         Ok(done)
+    }
+
+    /// Takes what the heads of the queues say of time upstream.
+    fn take_markers(&mut self) -> Result<(), Stop> {
+        for input in &mut self.inputs {
+            self.moved |= input.port.take_markers(&mut self.cx);
+        }
+        self.check()
+    }
+
+    /// Time has passed: sources that have fallen silent say so. True where that is to be told downstream.
+    pub(crate) fn tick(&mut self, elapsed: Duration, wall: Timestamp) -> Result<(), Stop> {
+        self.cx.wall = wall;
+        for input in &mut self.inputs {
+            let silent = input.caught_up && input.at_high_watermark;
+            self.moved |= input.port.tick(elapsed, wall, silent, &mut self.cx);
+        }
+        self.check()
+    }
+
+    /// In a bounded run that closes its windows: takes time to its end in the inputs that have been read to theirs.
+    pub(crate) fn end(&mut self) -> Result<(), Stop> {
+        for input in self.inputs.iter_mut().filter(|input| input.at_end && input.port.queued() == 0) {
+            self.moved |= input.port.end(&mut self.cx);
+        }
+        self.check()
+    }
+
+    /// True once nothing more can come in a bounded run, and all that is committed.
+    pub(crate) fn has_ended(&self) -> bool {
+        !self.is_dirty() && !self.owes_markers && self.inputs.iter().all(|i| i.port.time().activity == Activity::End)
+    }
+
+    /// Whether more is to come, as the tasks downstream are told.
+    fn activity(&self) -> Activity {
+        let mut all = None;
+        for input in &self.inputs {
+            let activity = match input.port.time().activity {
+                Activity::Active if input.caught_up && input.port.queued() == 0 && input.is_source => {
+                    Activity::CaughtUp
+                }
+                activity => activity,
+            };
+            all = Some(match (all, activity) {
+                (None, activity) => activity,
+                (Some(Activity::Active), _) | (_, Activity::Active) => Activity::Active,
+                (Some(Activity::CaughtUp), _) | (_, Activity::CaughtUp) => Activity::CaughtUp,
+                (Some(Activity::Idle), _) | (_, Activity::Idle) => Activity::Idle,
+                (Some(Activity::End), Activity::End) => Activity::End,
+            });
+        }
+        all.unwrap_or_default()
     }
 
     /// The input to take records from, and the time up to which they come before every other input's. `None` while the
@@ -128,38 +212,49 @@ impl Task {
                 None => return None,
             }
         }
-        let (_, input) = first?;
+        let (time, input) = first?;
+        // An empty repartition topic may still get earlier records, from tasks upstream that are behind.
+        let waits = |other: &Input| other.port.head().is_none() && !other.port.may_pass(time);
+        if self.inputs.iter().any(waits) {
+            return None;
+        }
         let limit = second.map_or(Timestamp::MAX, |(time, other)| {
             if input < other { time } else { Timestamp::from_millis(time.millis().saturating_sub(1)) }
         });
         Some((input, limit))
     }
 
-    /// Treats a record that cannot be used by its source's policy.
-    fn treat(&mut self, input: usize, bad: &Bad) -> Result<(), Error> {
-        let Input { partition, port, meters, .. } = &self.inputs[input];
-        let policy = if bad.fatal { &BadInput::Fail } else { port.policy() };
-        if *policy == BadInput::Fail {
+    /// Treats a record that cannot be used by its source's policy; false where the next record is not of that kind. One
+    /// that stops the task stays where it is: what is committed ends before it, and a restart meets it again.
+    fn treat(&mut self, input: usize) -> Result<bool, Error> {
+        let Input { partition, port, dead_letters, .. } = &mut self.inputs[input];
+        if let Some(bad) = port.bad().filter(|bad| bad.fatal || *port.policy() == BadInput::Fail) {
             return Err(unusable(partition, bad));
         }
+        let Some(bad) = port.take_bad() else { return Ok(false) };
+        let policy = port.policy();
         let source = u32::try_from(input).unwrap_or(u32::MAX);
         let number = self.numbers.add(InputPlace { source, offset: bad.offset, index: bad.index });
         if let BadInput::DeadLetter(topic) = policy {
-            dead_letter(&mut self.cx.out, topic, partition, bad, number);
-            meters.dead_letters.inc();
+            dead_letter(&mut self.cx.out, topic, partition, &bad, number);
+            *dead_letters += 1;
         }
         let (offset, reason) = (bad.offset, bad.reason.label());
         tracing::debug!(%partition, offset, reason, ?policy, "record not processed: {}", bad.message);
         self.cx.drops.count(bad.reason);
-        Ok(())
+        Ok(true)
     }
 
     /// Lets everything out that is held back for the sake of fewer updates.
-    pub(crate) fn flush(&mut self, wall: Timestamp) -> Result<(), Stop> {
+    pub(crate) fn flush(&mut self, wall: Timestamp, all_markers: bool) -> Result<(), Stop> {
         self.cx.wall = wall;
+        self.cx.activity = self.activity();
+        self.cx.all_markers = all_markers;
+        self.cx.markers_owed = false;
         for input in &mut self.inputs {
             input.port.signal(Signal::Flush, &mut self.cx);
         }
+        self.owes_markers = self.cx.markers_owed;
         self.check()
     }
 
@@ -176,17 +271,24 @@ impl Task {
         &mut self.cx.out
     }
 
-    /// Adds what was dropped since the last time to the counters.
-    pub(crate) fn count_drops(&mut self) {
-        let drops = self.cx.drops.take();
-        if let Some(input) = self.inputs.first().filter(|_| drops != Drops::default()) {
-            input.meters.drops.add(&drops);
-        }
-    }
-
     /// True where something is to be committed.
     pub(crate) fn is_dirty(&self) -> bool {
+        self.dirty || self.moved || !self.cx.out.is_empty()
+    }
+
+    /// Makes the task part of the running transaction.
+    pub(crate) fn touch(&mut self) {
+        self.moved = true;
+    }
+
+    /// True where somebody waits for it.
+    pub(crate) fn is_urgent(&self) -> bool {
         self.dirty
+    }
+
+    /// True where partitions downstream have still to be told how far time has come.
+    pub(crate) fn owes_markers(&self) -> bool {
+        self.owes_markers
     }
 
     /// How many inputs the running transaction has.
@@ -223,18 +325,27 @@ impl Task {
                 let (offset, index) = input.port.position();
                 // With nothing queued the markers behind the last record have been read as well.
                 let offset = if input.port.queued() == 0 && index == 0 { offset.max(input.fetched) } else { offset };
-                let watermark = input.port.watermark();
-                let position = Position { sequence: self.sequence + 1, index, watermark, ..Position::default() };
+                let SourceTime { watermark, activity, upstream } = input.port.time();
+                let position = Position { sequence: self.sequence + 1, index, watermark, activity, upstream };
                 (input.partition.clone(), offset, position)
             })
             .collect()
     }
 
-    /// The running transaction has been committed.
+    /// The running transaction has been committed: what it did counts from now on.
     pub(crate) fn committed(&mut self) {
+        let drops = self.cx.drops.take();
+        if let Some(input) = self.inputs.first().filter(|_| drops != Drops::default()) {
+            input.meters.drops.add(&drops);
+        }
+        for input in &mut self.inputs {
+            input.meters.records.inc_by(std::mem::take(&mut input.processed));
+            input.meters.dead_letters.inc_by(std::mem::take(&mut input.dead_letters));
+        }
         self.sequence += 1;
         self.numbers.clear();
         self.dirty = false;
+        self.moved = false;
     }
 }
 

@@ -37,8 +37,10 @@ const STEP: usize = 1_000;
 const LONGEST_SLEEP: Duration = Duration::from_millis(100);
 /// The longest sleep while a task waits for something that does not wake the member.
 const SHORT_SLEEP: Duration = Duration::from_millis(5);
+/// How often sources are asked whether they have fallen silent.
+const TICK_EVERY: Duration = Duration::from_millis(100);
 /// How often the thread's status is told to the rest of the process.
-const REPORT_EVERY: Duration = Duration::from_millis(200);
+const REPORT_EVERY: Duration = Duration::from_millis(100);
 
 /// What a stream thread is made of; the same for all threads of an application.
 #[derive(Clone)]
@@ -91,10 +93,16 @@ pub(crate) struct StreamThread {
     pub(crate) begun: Option<Duration>,
     pub(crate) last_commit: Duration,
     pub(crate) commit_took: Duration,
+    /// Records that the running transaction has sent, by topic.
+    pub(crate) sent: BTreeMap<Arc<str>, u64>,
     /// Failures of the membership in a row, without a commit between them.
     pub(crate) losses: u32,
     /// Where each assigned partition goes on, as committed; no position where nothing was committed yet.
     pub(crate) committed_at: BTreeMap<TopicPartition, (Offset, Option<Position>)>,
+    /// When markers last went to all partitions downstream, and whether the running commit sends them.
+    pub(crate) all_told: Duration,
+    pub(crate) telling_all: bool,
+    ticked: Duration,
     /// Where a bounded run ends.
     bounds: Option<BTreeMap<TopicPartition, Offset>>,
     batch: Batch,
@@ -117,7 +125,11 @@ impl StreamThread {
             last_commit: parts.clock.elapsed(),
             commit_took: Duration::ZERO,
             losses: 0,
+            sent: BTreeMap::new(),
             committed_at: BTreeMap::new(),
+            all_told: Duration::ZERO,
+            telling_all: false,
+            ticked: Duration::ZERO,
             bounds: parts.shared.bounds(),
             batch: Batch::default(),
             status: ThreadStatus::default(),
@@ -149,6 +161,7 @@ impl StreamThread {
         let mut worked = self.follow_group()?;
         worked |= self.restore()?;
         let processed = self.process()?;
+        self.tick()?;
         worked |= processed;
         let turn = match self.commit_due(processed) {
             Some(Duration::ZERO) => {
@@ -245,12 +258,36 @@ impl StreamThread {
         Ok(worked)
     }
 
+    /// Lets the tasks see, now and then, that time has passed.
+    fn tick(&mut self) -> Result<()> {
+        let elapsed = self.parts.clock.elapsed();
+        if elapsed.saturating_sub(self.ticked) < TICK_EVERY {
+            return Ok(());
+        }
+        self.ticked = elapsed;
+        let wall = self.parts.clock.wall();
+        for number in 0..self.slots.len() {
+            let Stage::Running(task) = &mut self.slots[number].stage else { continue };
+            match task.tick(elapsed, wall) {
+                Ok(()) => {}
+                Err(Stop::Failed(failure)) => return self.failed(number, failure),
+                Err(Stop::Policy(error) | Stop::Broken(error)) => return Err(error),
+            }
+            if !self.send(number, false)? {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
     /// Lets a task process what it may. Gives the number of records.
     fn step(&mut self, slot: usize) -> Result<usize, Stop> {
         let budget = self.suspects.limit().saturating_sub(self.transaction_inputs()).min(STEP);
         let wall = self.parts.clock.wall();
         let Stage::Running(task) = &mut self.slots[slot].stage else { return Ok(0) };
-        match catch_unwind(AssertUnwindSafe(|| task.step(budget, wall))) {
+        let close = self.parts.config.close_at_end;
+        let step = || task.step(budget, wall).and_then(|done| if close { task.end().map(|()| done) } else { Ok(done) });
+        match catch_unwind(AssertUnwindSafe(step)) {
             Ok(stepped) => stepped,
             Err(panic) => Err(Stop::Failed(panicked(&*panic))),
         }
@@ -266,6 +303,7 @@ impl StreamThread {
             let end = bounds.as_ref().and_then(|bounds| bounds.get(&input.partition)).copied();
             if end.is_some_and(|end| input.fetched >= end) {
                 input.caught_up = true;
+                input.at_end = true;
                 continue;
             }
             if input.port.queued() >= QUEUE_LOW {
@@ -281,7 +319,6 @@ impl StreamThread {
             input.fetched_to(fetched, end);
             if !batch.is_empty() {
                 any = true;
-                input.meters.records.inc_by(batch.len() as u64);
                 let verdict = |partition: &TopicPartition, offset, index| suspects.verdict(partition, offset, index);
                 task.fill(number, batch, parts.clock.wall(), &verdict);
             }

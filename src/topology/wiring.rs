@@ -6,11 +6,14 @@ use std::sync::Arc;
 
 use super::graph::{Graph, NodeId, NodeKind};
 use super::layout::{Layout, Renames, SubLayout};
+use super::plan::edge_fingerprint;
 use super::plan::{Plan, SubTopology};
+use crate::codec::marker::{Activity, Marker};
 use crate::operators::Emission;
 use crate::operators::source::{BadInput, SourcePort};
 use crate::operators::stores::StorePort;
 use crate::state::TaskState;
+use crate::time::Timestamp;
 
 /// One task: a sub-topology and a partition number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -160,6 +163,22 @@ impl<'a> Wiring<'a> {
     #[must_use]
     pub fn renames(&self) -> &'a Renames {
         &self.context.layout.renames
+    }
+
+    /// What this task's markers on the repartition that `sink` writes begin with.
+    #[must_use]
+    pub fn marker(&self, sink: NodeId) -> Marker {
+        let edge = edge_fingerprint(&self.plan.names[sink.0]);
+        let (task, tasks) = (self.partition(), self.layout_sub().partitions);
+        Marker { edge, task, tasks, watermark: Timestamp::MIN, activity: Activity::Active }
+    }
+
+    /// How many tasks write the repartition topic that a source reads.
+    #[must_use]
+    pub fn upstream_tasks(&self, source: NodeId) -> u32 {
+        let (place, _) = self.input(source);
+        let upstream = self.layout_sub().inputs[place as usize].upstream;
+        upstream.map_or(0, |sub| self.context.layout.subs[sub].partitions)
     }
 
     /// The actual name and the partition count of the repartition topic that `sink` writes.

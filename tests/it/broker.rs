@@ -229,14 +229,16 @@ pub fn texts(batch: &Batch) -> Vec<String> {
     batch.iter().map(|record| String::from_utf8_lossy(record.value.unwrap_or(b"null")).into_owned()).collect()
 }
 
-/// Reads a reader's first partition until all that can be read has been.
+/// Reads a reader's first partition until nothing is left of it, open transactions included: a commit is answered before
+/// its markers are written, so that for a moment the records of a committed transaction cannot be read yet.
 pub fn read_all(reader: &mut dyn Reader, into: &mut Batch) -> Fetched {
     until("the end of the partition", || {
         let fetched = reader.fetch(0, 1_000_000, into).expect("readable");
-        if !fetched.caught_up() {
+        let done = fetched.caught_up() && fetched.position == fetched.high_watermark;
+        if !done {
             reader.wait(Duration::from_millis(20));
         }
-        fetched.caught_up().then_some(fetched)
+        done.then_some(fetched)
     })
 }
 

@@ -30,11 +30,10 @@ fn an_address_where_no_broker_is_ends_in_an_error_in_time() {
         ("127.0.0.1:1", &["generate", "sales", "--count", "1"]),
     ];
     let clock = SystemClock::new();
-    let start = |(address, command): (&str, &[&str])| {
-        let process = Process::start(address, &[command, &["--bootstrap-servers", address]].concat());
-        (address, process)
-    };
-    for (address, mut process) in commands.map(start) {
+    let running = commands.map(|(address, command)| {
+        (address, Process::start(address, &[command, &["--bootstrap-servers", address]].concat()))
+    });
+    for (address, mut process) in running {
         let status = process.wait(Duration::from_secs(29));
         let error = process.log();
         println!("{address} has failed after {:?}", clock.elapsed());

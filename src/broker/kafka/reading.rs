@@ -12,6 +12,9 @@
 //! high watermark. So where the position is the high watermark, it is the last stable offset too, and this is known with
 //! the very answer that brought the last record. Elsewhere (someone's transaction is open, or compaction took the last
 //! records) the end of partition tells, which comes one empty fetch later (`fetch.wait.max.ms`) and once per end.
+//!
+//! A commit is answered before its markers are written. So for some milliseconds a reader that has everything it can
+//! read has not everything that is committed: whoever needs the latter reads up to the high watermark.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,7 +44,7 @@ pub(super) fn settings(user_sets: impl Fn(&str) -> bool) -> Vec<(&'static str, S
     let defaults = [
         ("fetch.queue.backoff.ms", "5"),
         ("fetch.wait.max.ms", "10"),
-        ("queued.max.messages.kbytes", "2048"),
+        ("queued.max.messages.kbytes", "512"),
         ("fetch.message.max.bytes", "262144"),
         ("topic.metadata.refresh.interval.ms", "30000"),
     ];

@@ -60,6 +60,7 @@ fn create_topics(broker: &dyn Broker, topology: &Topology, partitions: u32) -> R
 fn run(topology: Topology, broker: &Arc<dyn Broker>, arguments: &LocalArguments) -> Result<Fleet> {
     let mut config = Config::new("local");
     config.until_end = true;
+    config.close_at_end = true;
     config.emission = if arguments.every_update { Emission::EachUpdate } else { Emission::EachCommit };
     let mut fleet = Fleet::default();
     fleet.start(&arguments.topology, App::new(topology, Arc::clone(broker), config))?;

@@ -321,6 +321,8 @@ unsafe extern "C" fn on_log(
         "CONFWARN" => 7,
         // Passing faults, which librdkafka retries by itself; what stays comes back from a call.
         "GETPID" | "METADATAUPDATE" | "FAIL" | "REQTMOUT" => 7,
+        // These come back from the call as an error as well, and may be expected there.
+        "TXNERR" | "FATAL" => 6,
         _ => level,
     };
     match level {

@@ -1,0 +1,153 @@
+//! What is known of the tasks that write a repartition topic: how far time has come in each, and whether more is to come.
+//!
+//! The topic's watermark is the minimum over them. One that has not been heard of counts as active at the beginning of
+//! time: silence never means that nothing comes, only a marker does.
+
+use std::collections::BTreeMap;
+
+use crate::codec::marker::{Activity, Marker};
+use crate::codec::position::Upstream;
+use crate::time::Timestamp;
+
+/// The tasks that write a repartition topic, as its markers tell.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Upstreams {
+    expected: u32,
+    known: BTreeMap<u32, (Timestamp, Activity)>,
+    watermark: Option<Timestamp>,
+}
+
+impl Upstreams {
+    /// So many tasks write the topic, as far as the plan knows.
+    #[must_use]
+    pub fn new(expected: u32) -> Self {
+        Self { expected, ..Self::default() }
+    }
+
+    /// Goes on from what was committed.
+    pub fn restore(&mut self, watermark: Timestamp, upstream: &[Upstream]) {
+        self.known = upstream.iter().map(|one| (one.task, (one.watermark, one.activity))).collect();
+        self.watermark = (!upstream.is_empty()).then_some(watermark);
+    }
+
+    /// Learns from a marker. Watermarks only rise: a task that starts anew may tell an older one.
+    pub fn learn(&mut self, marker: &Marker) {
+        self.expected = self.expected.max(marker.tasks);
+        let (watermark, activity) = self.known.entry(marker.task).or_insert((Timestamp::MIN, marker.activity));
+        *watermark = marker.watermark.max(*watermark);
+        *activity = marker.activity;
+        // Idle tasks are left out; with all of them idle, time stands still.
+        let active = (0..self.expected).filter_map(|task| match self.known.get(&task) {
+            Some((_, Activity::Idle)) => None,
+            Some((watermark, _)) => Some(*watermark),
+            None => Some(Timestamp::MIN),
+        });
+        if let Some(minimum) = active.min() {
+            self.watermark = Some(minimum.max(self.watermark()));
+        }
+    }
+
+    /// The topic's watermark: never goes back.
+    #[must_use]
+    pub fn watermark(&self) -> Timestamp {
+        self.watermark.unwrap_or(Timestamp::MIN)
+    }
+
+    /// What can be said of all of them together.
+    #[must_use]
+    pub fn activity(&self) -> Activity {
+        let all = |test: fn(Activity) -> bool| {
+            (0..self.expected).all(|task| self.known.get(&task).is_some_and(|(_, activity)| test(*activity)))
+        };
+        if all(|activity| activity == Activity::End) {
+            Activity::End
+        } else if all(|activity| matches!(activity, Activity::Idle | Activity::End)) {
+            Activity::Idle
+        } else if all(|activity| activity != Activity::Active) {
+            Activity::CaughtUp
+        } else {
+            Activity::Active
+        }
+    }
+
+    /// True where no record before `time` is to be waited for: every task has passed it or has nothing more at hand.
+    #[must_use]
+    pub fn have_passed(&self, time: Timestamp) -> bool {
+        (0..self.expected).all(|task| {
+            let known = self.known.get(&task);
+            known.is_some_and(|(watermark, activity)| *watermark >= time || *activity != Activity::Active)
+        })
+    }
+
+    /// The task that holds the watermark back: the one that has come least far, or has not been heard of.
+    #[must_use]
+    pub fn slowest(&self) -> Option<u32> {
+        let active = (0..self.expected).filter_map(|task| match self.known.get(&task) {
+            Some((_, Activity::Idle)) => None,
+            Some((watermark, _)) => Some((*watermark, task)),
+            None => Some((Timestamp::MIN, task)),
+        });
+        active.min().map(|(_, task)| task)
+    }
+
+    /// What is to be committed of it.
+    #[must_use]
+    pub fn to_commit(&self) -> Vec<Upstream> {
+        let upstream = |(task, (watermark, activity)): (&u32, &(Timestamp, Activity))| Upstream {
+            task: *task,
+            watermark: *watermark,
+            activity: *activity,
+        };
+        self.known.iter().map(upstream).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn marker(task: u32, watermark: i64, activity: Activity) -> Marker {
+        Marker { edge: 1, task, tasks: 2, watermark: Timestamp::from_millis(watermark), activity }
+    }
+
+    #[test]
+    fn a_task_that_has_not_been_heard_of_holds_time_back() {
+        let mut upstreams = Upstreams::new(2);
+        upstreams.learn(&marker(0, 10, Activity::Active));
+        assert_eq!((upstreams.watermark(), upstreams.slowest()), (Timestamp::MIN, Some(1)));
+        upstreams.learn(&marker(1, 7, Activity::Active));
+        assert_eq!(upstreams.watermark(), Timestamp::from_millis(7));
+    }
+
+    #[test]
+    fn the_watermark_never_goes_back_and_stands_still_while_all_are_idle() {
+        let mut upstreams = Upstreams::new(2);
+        upstreams.learn(&marker(0, 10, Activity::Active));
+        upstreams.learn(&marker(1, 3, Activity::Idle));
+        assert_eq!(upstreams.watermark(), Timestamp::from_millis(10));
+        upstreams.learn(&marker(1, 4, Activity::Active));
+        assert_eq!(upstreams.watermark(), Timestamp::from_millis(10), "one that comes back does not turn time back");
+        upstreams.learn(&marker(0, 99, Activity::Idle));
+        upstreams.learn(&marker(1, 99, Activity::Idle));
+        assert_eq!(upstreams.activity(), Activity::Idle);
+        assert!(upstreams.watermark() <= Timestamp::from_millis(99));
+    }
+
+    #[test]
+    fn more_tasks_than_the_plan_knew_are_waited_for_once_a_marker_tells_of_them() {
+        let mut upstreams = Upstreams::new(1);
+        upstreams.learn(&marker(0, 10, Activity::Active));
+        assert_eq!(upstreams.watermark(), Timestamp::MIN);
+        assert!(!upstreams.have_passed(Timestamp::from_millis(5)));
+    }
+
+    #[test]
+    fn what_is_committed_comes_back() {
+        let mut upstreams = Upstreams::new(2);
+        upstreams.learn(&marker(0, 10, Activity::Active));
+        upstreams.learn(&marker(1, 12, Activity::CaughtUp));
+        let mut again = Upstreams::new(2);
+        again.restore(upstreams.watermark(), &upstreams.to_commit());
+        assert_eq!(again, upstreams);
+    }
+}
