@@ -292,10 +292,15 @@ where
         gone
     }
 
-    fn take_bad(&mut self) -> Option<Bad> {
-        if !matches!(self.queue.entries.front(), Some(Entry::Bad { .. })) {
-            return None;
+    fn bad(&self) -> Option<&Bad> {
+        match self.queue.entries.front() {
+            Some(Entry::Bad { bad, .. }) => Some(bad),
+            _ => None,
         }
+    }
+
+    fn take_bad(&mut self) -> Option<Bad> {
+        self.bad()?;
         let Some(Entry::Bad { bad, last }) = self.queue.entries.pop_front() else { return None };
         self.queue.bytes -= bad_size(&bad) + size_of::<Entry<K, V>>();
         self.done(bad.offset, bad.index, last);

@@ -90,6 +90,9 @@ pub trait SourcePort: Send {
     /// [`Bad`] entry and after a failure. Each record gets its number from `inputs`. Gives how many went.
     fn advance(&mut self, limit: Timestamp, max: usize, inputs: &mut Inputs, cx: &mut Cx) -> usize;
 
+    /// The [`Bad`] entry at the head, if one is there.
+    fn bad(&self) -> Option<&Bad>;
+
     /// Takes the [`Bad`] entry at the head, if one is there; the position moves past it.
     fn take_bad(&mut self) -> Option<Bad>;
 

@@ -50,7 +50,7 @@ pub struct Config {
     /// How often records that were processed are deleted from the repartition topics.
     pub purge_interval: Duration,
     /// Leave the group at once when stopped, so that others take the tasks over; else they wait for this process to be
-    /// back, as a rolling restart wants it.
+    /// back, as a rolling restart wants it. A process with a made-up name, which cannot be back, leaves in any case.
     pub leave_on_stop: bool,
     /// How often a transaction that fails is tried with fewer records before the application gives up.
     pub attempts: u32,
@@ -91,6 +91,12 @@ impl Config {
             #[cfg(test)]
             bug: None,
         }
+    }
+
+    /// Whether a process has the same name in the group after a restart. One that has not must leave when it stops, or
+    /// its partitions would wait for it in vain.
+    pub(crate) fn comes_back(&self) -> bool {
+        self.instance.is_some() || matches!(self.state, StateOptions::Directory(_))
     }
 
     /// Checks what cannot be.

@@ -129,8 +129,7 @@ impl Task {
             if processed > 0 {
                 done += processed;
                 self.inputs[input].processed += processed as u64;
-            } else if let Some(bad) = self.inputs[input].port.take_bad() {
-                self.treat(input, &bad).map_err(Stop::Policy)?;
+            } else if self.treat(input).map_err(Stop::Policy)? {
                 done += 1;
                 self.inputs[input].processed += 1;
             } else {
@@ -225,23 +224,25 @@ impl Task {
         Some((input, limit))
     }
 
-    /// Treats a record that cannot be used by its source's policy.
-    fn treat(&mut self, input: usize, bad: &Bad) -> Result<(), Error> {
+    /// Treats a record that cannot be used by its source's policy; false where the next record is not of that kind. One
+    /// that stops the task stays where it is: what is committed ends before it, and a restart meets it again.
+    fn treat(&mut self, input: usize) -> Result<bool, Error> {
         let Input { partition, port, dead_letters, .. } = &mut self.inputs[input];
-        let policy = if bad.fatal { &BadInput::Fail } else { port.policy() };
-        if *policy == BadInput::Fail {
+        if let Some(bad) = port.bad().filter(|bad| bad.fatal || *port.policy() == BadInput::Fail) {
             return Err(unusable(partition, bad));
         }
+        let Some(bad) = port.take_bad() else { return Ok(false) };
+        let policy = port.policy();
         let source = u32::try_from(input).unwrap_or(u32::MAX);
         let number = self.numbers.add(InputPlace { source, offset: bad.offset, index: bad.index });
         if let BadInput::DeadLetter(topic) = policy {
-            dead_letter(&mut self.cx.out, topic, partition, bad, number);
+            dead_letter(&mut self.cx.out, topic, partition, &bad, number);
             *dead_letters += 1;
         }
         let (offset, reason) = (bad.offset, bad.reason.label());
         tracing::debug!(%partition, offset, reason, ?policy, "record not processed: {}", bad.message);
         self.cx.drops.count(bad.reason);
-        Ok(())
+        Ok(true)
     }
 
     /// Lets everything out that is held back for the sake of fewer updates.

@@ -152,7 +152,8 @@ impl StreamThread {
                 }
             }
         }
-        let leave = self.parts.config.leave_on_stop || self.parts.config.until_end;
+        let config = &self.parts.config;
+        let leave = config.leave_on_stop || config.until_end || !config.comes_back();
         self.close(leave);
     }
 

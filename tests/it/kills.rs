@@ -96,7 +96,7 @@ impl<'a> Cluster<'a> {
     /// Processes all that is left, as a bounded run does.
     fn drain(&mut self) {
         self.start_with("a", &["--until-end"]);
-        self.process("a").succeeds(Duration::from_secs(60));
+        self.process("a").succeeds(Duration::from_mins(1));
         self.end("a");
     }
 
@@ -121,7 +121,7 @@ impl<'a> Cluster<'a> {
                 let segments =
                     std::fs::read_dir(path).expect("a partition's log").map(|entry| entry.expect("readable"));
                 let segments = segments.map(|entry| entry.path().to_string_lossy().into_owned());
-                files.extend(segments.filter(|path| path.ends_with(".log")));
+                files.extend(segments.filter(|path| Path::new(path).extension().is_some_and(|kind| kind == "log")));
             }
         }
         let files = files.join(",");
@@ -162,7 +162,9 @@ fn check_exactly_once(updates: &[Stored], expected: &Sums) {
     for update in updates {
         let (product, sum) = sums::of_total(update.value());
         let before = latest.insert(update.key(), sum.transactions).unwrap_or(0);
-        assert!(sum.transactions > before, "{product} goes from {before} to {} at {update:?}", sum.transactions);
+        let Stored { partition, offset, .. } = update;
+        let now = sum.transactions;
+        assert!(now > before, "{product} goes from {before} to {now} at partition {partition}, offset {offset}");
         assert!(sum.transactions <= expected[&product].transactions, "more of {product} than there is: {sum:?}");
     }
     assert_eq!(sums::newest(updates), *expected);
@@ -215,8 +217,8 @@ fn totals_are_exact_when_the_application_is_killed_again_and_again() {
             cluster.stop("c");
         }
     }
-    first.succeeds(Duration::from_secs(60));
-    second.succeeds(Duration::from_secs(60));
+    first.succeeds(Duration::from_mins(1));
+    second.succeeds(Duration::from_mins(1));
     for instance in cluster.running.keys().copied().collect::<Vec<_>>() {
         cluster.stop(instance);
     }

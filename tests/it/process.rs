@@ -68,7 +68,7 @@ impl Process {
     /// Waits until a log line holds `text`, and gives the line. Fails where the process ends before.
     pub fn logged(&mut self, text: &str) -> String {
         let what = format!("{} to log {text:?}", self.name);
-        within(Duration::from_secs(60), &what, || {
+        within(Duration::from_mins(1), &what, || {
             let ended = self.ended();
             let line = self.log().lines().find(|line| line.contains(text)).map(str::to_owned);
             assert!(line.is_some() || !ended, "{} ended before it logged {text:?}:\n{}", self.name, self.log());

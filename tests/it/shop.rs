@@ -53,7 +53,7 @@ impl<'a> Shop<'a> {
     /// Runs a process until it has processed everything.
     pub fn drain(&self, more: &[&str]) -> Process {
         let mut process = self.start("until the end", &[&["--until-end"], more].concat());
-        process.succeeds(Duration::from_secs(60));
+        process.succeeds(Duration::from_mins(1));
         process
     }
 
@@ -87,7 +87,7 @@ impl<'a> Shop<'a> {
 
     /// Waits until a committed reader finds these totals.
     pub fn await_totals(&self, expected: &Sums) {
-        within(Duration::from_secs(60), "the totals", || (self.totals() == *expected).then_some(()));
+        within(Duration::from_mins(1), "the totals", || (self.totals() == *expected).then_some(()));
     }
 
     /// The application's own topics.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use millstream::broker::{Batch, Broker, Isolation};
-use millstream::{Headers, Offset, Timestamp, TopicPartition};
+use millstream::{Headers, Offset, TopicPartition};
 use serde_json::Value;
 
 use crate::process::within;
@@ -26,7 +26,6 @@ pub type Sums = BTreeMap<String, Sum>;
 pub struct Stored {
     pub partition: u32,
     pub offset: Offset,
-    pub timestamp: Option<Timestamp>,
     pub key: Option<Vec<u8>>,
     pub value: Option<Vec<u8>>,
     pub headers: Headers,
@@ -127,7 +126,7 @@ pub fn committed(broker: &dyn Broker, topic: &str) -> Vec<Stored> {
         let start = broker.start_offsets(of).expect("asked")[0];
         let mut reader = broker.reader(&[(partition.clone(), start)]).expect("a reader");
         let mut batch = Batch::default();
-        within(Duration::from_secs(60), "the end of the partition", || {
+        within(Duration::from_mins(1), "the end of the partition", || {
             let fetched = reader.fetch(0, 100_000, &mut batch).expect("readable");
             if fetched.position < end {
                 reader.wait(Duration::from_millis(20));
@@ -137,7 +136,6 @@ pub fn committed(broker: &dyn Broker, topic: &str) -> Vec<Stored> {
         all.extend(batch.iter().map(|record| Stored {
             partition: partition.partition,
             offset: record.offset,
-            timestamp: record.timestamp,
             key: record.key.map(<[u8]>::to_vec),
             value: record.value.map(<[u8]>::to_vec),
             headers: record.headers.clone(),

@@ -87,7 +87,7 @@ fn running_totals_on_kafka_are_exact_with_any_number_of_partitions_and_processes
             let mut running: Vec<Process> =
                 (0..processes).map(|number| Process::start(&format!("process {number}"), &arguments)).collect();
             for process in &mut running {
-                process.succeeds(Duration::from_secs(60));
+                process.succeeds(Duration::from_mins(1));
             }
             let updates = sums::committed(&broker, &totals);
             println!("{partitions} partitions, {processes} processes: {} updates", updates.len());

@@ -317,11 +317,13 @@ unsafe extern "C" fn on_log(
         (name, text_of(facility), text_of(text))
     };
     let level = match facility.as_str() {
-        // A user's setting goes to consumers and producers alike; that one of them has no use for it is no news.
+        // A user's setting goes to consumers and producers alike; that one of them has no use for it is no news. And
+        // passing faults, which librdkafka retries by itself; what stays comes back from a call.
+        "CONFWARN" | "GETPID" | "METADATAUPDATE" | "REQTMOUT" => 7,
         // These come back from the call as an error as well, and may be expected there.
         "TXNERR" | "FATAL" => 6,
-        // Passing faults, which librdkafka retries by itself; what stays comes back from a call.
-        "CONFWARN" | "GETPID" | "METADATAUPDATE" | "FAIL" | "REQTMOUT" => 7,
+        // Why there is no connection: what a call says later of a timeout does not tell.
+        "FAIL" => 4,
         _ => level,
     };
     match level {
