@@ -100,13 +100,13 @@ fn whoever_follows_a_process_that_cannot_be_back_does_not_wait_for_it() {
     let shop = Shop::new(&real, 1);
     // Without a name and without a state directory: the next one is another member.
     let mut first = shop.start("first", &[]);
-    first.logged(&format!("{}-0]", shop.input));
+    first.logged(&format!("{}-0", shop.input));
     first.terminate();
     first.succeeds(Duration::from_secs(10));
     let clock = SystemClock::new();
     let mut second = shop.start("second", &[]);
     // Not an empty share.
-    second.logged(&format!("{}-0]", shop.input));
+    second.logged(&format!("{}-0", shop.input));
     let took = clock.elapsed();
     println!("taken over after {took:?}");
     assert!(took < Duration::from_secs(8), "it waited for the session timeout: {took:?}");

@@ -317,13 +317,11 @@ unsafe extern "C" fn on_log(
         (name, text_of(facility), text_of(text))
     };
     let level = match facility.as_str() {
-        // A user's setting goes to consumers and producers alike; that one of them has no use for it is no news. And
-        // passing faults, which librdkafka retries by itself; what stays comes back from a call.
+        // A user's setting that one kind of client has no use for, and faults that librdkafka retries by itself.
         "CONFWARN" | "GETPID" | "METADATAUPDATE" | "REQTMOUT" => 7,
         // These come back from the call as an error as well, and may be expected there.
         "TXNERR" | "FATAL" => 6,
-        // Why there is no connection: what a call says later of a timeout does not tell.
-        "FAIL" => 4,
+        "FAIL" => 4, // Why there is no connection, which a call's timeout does not tell.
         _ => level,
     };
     match level {
