@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use millstream::broker::{Broker, NewTopic};
+use millstream::codec::frame::Frame;
 use millstream::{Clock, SystemClock};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -170,6 +171,31 @@ fn check_exactly_once(updates: &[Stored], expected: &Sums) {
     assert_eq!(sums::newest(updates), *expected);
 }
 
+/// What is wrong with the first wrong product: its sums on the way through the shuffle, and its updates, by offset.
+fn difference(shuffled: &[Stored], updates: &[Stored], expected: &Sums) -> String {
+    let newest = sums::newest(updates);
+    let wrong = expected.iter().find(|(product, sum)| newest.get(*product) != Some(sum));
+    let Some((product, sum)) = wrong else { return String::new() };
+    let mut text = format!("{product}: expected {}, found {:?}\n", sum.transactions, newest.get(product));
+    let mut all = 0;
+    for message in shuffled {
+        let frame = Frame::read(message.value()).expect("a frame");
+        let markers = frame.markers().expect("markers");
+        for record in frame.records().map(|record| record.expect("a record")) {
+            if record.key == Some(product.as_bytes()) {
+                let (_, more) = sums::of_total(record.value.expect("a total"));
+                all += more.transactions;
+                let (partition, offset, more) = (message.partition, message.offset, more.transactions);
+                text += &format!("shuffled {partition}@{offset}: {more}, in all {all}, {markers:?}\n");
+            }
+        }
+    }
+    for update in updates.iter().filter(|update| update.key() == product) {
+        text += &format!("updated @{}: {}\n", update.offset, sums::of_total(update.value()).1.transactions);
+    }
+    text
+}
+
 #[test]
 fn totals_are_exact_when_the_application_is_killed_again_and_again() {
     let Some(real) = RealBroker::start() else { return };
@@ -240,6 +266,10 @@ fn totals_are_exact_when_the_application_is_killed_again_and_again() {
         clock.elapsed()
     );
     assert_eq!(u64::try_from(purchases.len()).expect("few"), PURCHASES);
+    if sums::newest(&updates) != expected {
+        let shuffled = internal.iter().find(|topic| topic.ends_with("-repartition")).expect("a repartition topic");
+        println!("{}", difference(&sums::committed(&broker, shuffled), &updates, &expected));
+    }
     check_exactly_once(&updates, &expected);
     assert!(cluster.kills >= KILLS && cluster.struck >= KILLS / 2, "too few kills have struck");
     assert!(visits >= 1, "the third process never got work");
