@@ -71,6 +71,8 @@ struct Slot {
     settled: bool,
     /// The last end of partition since then.
     end: Option<Offset>,
+    /// Records went to the group's queue and are to be fetched again: nothing is read before that.
+    strayed: bool,
     failed: Option<Error>,
 }
 
@@ -125,16 +127,12 @@ impl Reading {
     /// Serves what is not a record; callbacks run in here. Gives the errors that belong to no assigned partition.
     pub(super) fn serve(&mut self) -> Result<Vec<(Failure, Option<TopicPartition>)>> {
         let mut errors = Vec::new();
-        let mut again = Vec::new();
         for stray in self.client.serve_group() {
             match stray {
                 Stray::Record(at) => {
-                    if let Some(slot) = self.slots.iter().find(|slot| slot.at == at)
-                        && !again.iter().any(|(known, _)| *known == at)
-                    {
+                    if let Some(slot) = self.slots.iter_mut().find(|slot| slot.at == at) {
                         tracing::debug!(partition = %at, "records came before the partition's queue was split off");
-                        slot.queue.cut_loose();
-                        again.push((at, slot.position));
+                        slot.strayed = true;
                     }
                 }
                 Stray::Failed(failure, at) => {
@@ -146,12 +144,25 @@ impl Reading {
                 }
             }
         }
-        self.seek(&again)?;
+        self.collect_strays()?;
         Ok(errors)
+    }
+
+    /// Has strayed records fetched again. Where that fails they stay strayed, and are not read past.
+    fn collect_strays(&mut self) -> Result<()> {
+        let strayed = self.slots.iter().filter(|slot| slot.strayed);
+        let again: Vec<(TopicPartition, Offset)> = strayed.map(|slot| (slot.at.clone(), slot.position)).collect();
+        for slot in self.slots.iter().filter(|slot| slot.strayed) {
+            slot.queue.cut_loose();
+        }
+        self.seek(&again)
     }
 
     pub(super) fn fetch(&mut self, partition: usize, max: usize, into: &mut Batch) -> Result<Fetched> {
         let assigned = self.slots.len();
+        if self.slots.get(partition).is_some_and(|slot| slot.strayed) {
+            self.collect_strays()?;
+        }
         let slot = self.slots.get_mut(partition).ok_or_else(|| {
             Error::new(ErrorKind::Internal, format!("a fetch of partition {partition} of {assigned} assigned ones"))
         })?;
@@ -162,13 +173,14 @@ impl Reading {
 impl Slot {
     fn new(at: TopicPartition, queue: Queue, position: Offset) -> Self {
         let probe = Probe::new(&at);
-        Self { at, queue, probe, position, settled: false, end: None, failed: None }
+        Self { at, queue, probe, position, settled: false, end: None, strayed: false, failed: None }
     }
 
     fn start(&mut self, offset: Offset) {
         self.position = offset;
         self.settled = false;
         self.end = None;
+        self.strayed = false;
         self.failed = None;
         self.queue.ring();
     }
