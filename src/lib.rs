@@ -17,6 +17,7 @@ pub mod state;
 pub mod testing;
 pub mod time;
 pub mod topology;
+pub mod window;
 
 pub use broker::{Broker, Guarantee};
 pub use codec::{Codec, CodecError, Data, Json, Key, NoKey};
