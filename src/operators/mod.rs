@@ -6,6 +6,7 @@
 
 pub mod aggregate;
 pub mod branch;
+pub mod changelog;
 pub mod combine;
 pub mod filter;
 pub mod flat_map;
@@ -23,8 +24,10 @@ pub mod source;
 #[cfg(test)]
 mod source_tests;
 pub mod stores;
+pub mod timed;
 pub mod to_stream;
 pub mod topic_source;
+pub mod window;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -79,6 +82,7 @@ pub struct Cx {
     pub drops: Drops,
     failure: Option<Failure>,
     error: Option<Error>,
+    more: bool,
 }
 
 /// An operator could not process a record.
@@ -111,6 +115,18 @@ impl Cx {
     /// first error counts, and more than any [`fail`](Self::fail).
     pub fn stop(&mut self, error: Error) {
         self.error.get_or_insert(error);
+    }
+
+    /// There is more to do than fits in one step, as when a watermark closes very many windows: the operator goes on with
+    /// it at the next batch or signal, and lets time pass only when it is done. Whoever drives the task sends the
+    /// watermark again until nobody says so any more, and may commit in between.
+    pub fn more_to_do(&mut self) {
+        self.more = true;
+    }
+
+    /// Takes whether there is more to do.
+    pub fn take_more_to_do(&mut self) -> bool {
+        std::mem::take(&mut self.more)
     }
 
     /// True once something in this step has failed.
@@ -157,11 +173,15 @@ pub enum DropReason {
     Unwritable,
     /// No branch took the record.
     NoBranch,
+    /// The record came after its window had closed, by its own partition's watermark.
+    Late,
+    /// The record was in time by its own partition, but the window had been closed by other means, as a clock.
+    Expired,
 }
 
 impl DropReason {
     /// All reasons.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::Unreadable,
         Self::NullKey,
         Self::NullValue,
@@ -173,6 +193,8 @@ impl DropReason {
         Self::Panicked,
         Self::Unwritable,
         Self::NoBranch,
+        Self::Late,
+        Self::Expired,
     ];
 
     /// The label's value.
@@ -190,6 +212,8 @@ impl DropReason {
             Self::Panicked => "panicked",
             Self::Unwritable => "unwritable",
             Self::NoBranch => "no_branch",
+            Self::Late => "late",
+            Self::Expired => "expired",
         }
     }
 }
