@@ -34,6 +34,7 @@
 mod builder;
 mod grouped;
 mod route;
+mod stateful;
 mod stateless;
 mod stream;
 #[cfg(test)]
@@ -45,6 +46,8 @@ mod table_tests;
 pub(crate) mod testing;
 mod topic;
 mod values;
+mod windowed;
+mod windowing;
 
 pub use builder::{Builder, Source};
 pub use grouped::Grouped;
@@ -52,3 +55,5 @@ pub use route::Repartition;
 pub use stream::{Item, Stream};
 pub use table::Table;
 pub use topic::{IntoTopic, Topic};
+pub use windowed::{WindowedBy, WindowedTable};
+pub use windowing::{Apart, Windowing};

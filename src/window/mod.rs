@@ -4,6 +4,7 @@
 //! that partition's watermark may be. Nothing here reads a clock, and no arithmetic wraps: a window that would end beyond
 //! the last millisecond that can be written is no window.
 
+mod given;
 mod hopping;
 mod key;
 mod session;
@@ -15,6 +16,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use given::GivenWindows;
 pub use hopping::HoppingWindows;
 pub use key::{SessionWindowed, TimeWindowed, Windowed, WindowedText};
 pub use session::SessionWindows;
