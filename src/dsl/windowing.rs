@@ -8,9 +8,7 @@ use crate::operators::timed::Timed;
 use crate::operators::window::{Aligned, Emit, Given, Hopping, Merge, Session, Sliding, Windows};
 use crate::topology::Wiring;
 use crate::topology::graph::NodeId;
-use crate::window::{
-    Closing, GivenWindows, HoppingWindows, SessionWindows, SlidingWindows, TumblingWindows, Windowed,
-};
+use crate::window::{Closing, GivenWindows, HoppingWindows, SessionWindows, SlidingWindows, TumblingWindows, Windowed};
 
 /// A kind of windows. It is implemented by those in [`window`](crate::window), and by nothing else.
 #[diagnostic::on_unimplemented(

@@ -71,7 +71,9 @@ impl HoppingWindows {
     pub fn mistake(&self) -> Option<String> {
         if self.advance > self.size {
             let (size, advance) = (self.size, self.advance);
-            return Some(format!("windows of {size:?} every {advance:?} leave gaps, and records in them would be lost"));
+            return Some(format!(
+                "windows of {size:?} every {advance:?} leave gaps, and records in them would be lost"
+            ));
         }
         size_mistake("a window", self.size).or_else(|| size_mistake("an advance", self.advance))
     }

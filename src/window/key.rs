@@ -119,7 +119,8 @@ fn decode_key<K: Data>(bytes: &[u8]) -> Result<K, CodecError> {
 }
 
 fn split(bytes: &[u8]) -> Result<(&[u8], i64), CodecError> {
-    let cut = || CodecError::new(format!("a windowed key ends with a time of {TIME} bytes, and here are {}", bytes.len()));
+    let cut =
+        || CodecError::new(format!("a windowed key ends with a time of {TIME} bytes, and here are {}", bytes.len()));
     let (bytes, time) = bytes.split_last_chunk().ok_or_else(cut)?;
     Ok((bytes, i64::from_be_bytes(*time)))
 }

@@ -204,8 +204,7 @@ impl<K: Key, W: Assign<K>, A: Data> Windows<K, W::Out, A> for Aligned<K, W, A> {
             *budget -= 1;
             let row = store.touch(&key)?;
             let gone = store.row_mut(row).take();
-            *store.origin_mut(row) =
-                Origin { timestamp: key.end, input: InputNumber::UNKNOWN, ..Origin::default() };
+            *store.origin_mut(row) = Origin { timestamp: key.end, input: InputNumber::UNKNOWN, ..Origin::default() };
             if let (Emit::OnClose, Some(Row { value, timestamp })) = (self.emit, gone) {
                 made.updates.push(closed(self.assign.key(&key.key, key.end), value, timestamp, stamp));
             }

@@ -155,7 +155,8 @@ pub trait Windows<K, O, A>: Send {
     ///
     /// # Errors
     /// When a user's function refuses it, or the state cannot be read.
-    fn add(&mut self, key: K, arrival: &Arrival, add: &mut Add<'_, K, A>, made: &mut Made<O, A>) -> Result<(), Trouble>;
+    fn add(&mut self, key: K, arrival: &Arrival, add: &mut Add<'_, K, A>, made: &mut Made<O, A>)
+    -> Result<(), Trouble>;
 
     /// Closes windows: their results where those go out on closing, then their rows. Takes from `budget` and gives
     /// whether that was enough. `stamp` is the watermark that the results carry.

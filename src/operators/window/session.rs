@@ -82,7 +82,8 @@ impl<K: Key, A: Data> Step<'_, '_, K, A> {
         let each = self.emit == Emit::EachUpdate;
         // Overwritten in place, where the record adds nothing to a session of one moment.
         let in_place = window.start == window.end;
-        let old = if each && in_place && self.keeps_before { joined.first().map(|span| span.value.clone()) } else { None };
+        let old =
+            if each && in_place && self.keeps_before { joined.first().map(|span| span.value.clone()) } else { None };
         if each && !in_place {
             for span in &joined {
                 let old = self.keeps_before.then(|| span.value.clone());

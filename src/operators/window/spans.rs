@@ -109,7 +109,14 @@ mod tests {
 
     fn span(start: i64, closed: bool, value: &str) -> Span<String> {
         let newest = Timestamp::from_millis(start + 3);
-        Span { window: Window::of_millis(start, start + 10), newest, closed, value: value.into(), changed: 0, behind: 0 }
+        Span {
+            window: Window::of_millis(start, start + 10),
+            newest,
+            closed,
+            value: value.into(),
+            changed: 0,
+            behind: 0,
+        }
     }
 
     #[test]

@@ -2,7 +2,13 @@
 //! `tests/conformance/generator/src/main/java/conformance/Topologies.java`. Keys and values are text; a number is its
 //! decimal digits.
 
-use millstream::{Builder, Table, Topic, Topology};
+use std::fmt::Display;
+use std::time::Duration;
+
+use millstream::dsl::WindowedBy;
+use millstream::dsl::Windowing;
+use millstream::window::{HoppingWindows, SessionWindows, SlidingWindows, TumblingWindows, Windowed};
+use millstream::{Builder, Data, Grouped, Table, Topic, Topology};
 
 /// The stateless topologies get no nulls.
 const IN: Topic<String, String> = Topic::new("in");
@@ -15,15 +21,24 @@ const UPDATES_OUT: Topic<String, Option<String>> = Topic::new("out");
 type Declare = fn(&Builder);
 
 /// The topologies that are built, by name.
-pub(super) const ALL: [(&str, Declare); 8] = [
+pub(super) const ALL: [(&str, Declare); 17] = [
     ("aggregate-concat", aggregate_concat),
     ("count", count),
     ("filter-map-flatmap", filter_map_flatmap),
     ("filter-not-select-key", filter_not_select_key),
     ("group-by-new-key-count", group_by_new_key_count),
+    ("hopping-sum-grace", |b| sums(&grouped(b).windowed(HOPPING))),
+    ("hopping-sum-on-close", |b| sums(&grouped(b).windowed(HOPPING).on_close())),
     ("reduce-sum", reduce_sum),
     ("repartition-count", repartition_count),
+    ("session-count", |b| counts(&grouped(b).windowed(SESSIONS))),
+    ("session-count-on-close", |b| counts(&grouped(b).windowed(SESSIONS).on_close())),
+    ("sliding-count", |b| counts(&grouped(b).windowed(SLIDING))),
+    ("sliding-count-on-close", |b| counts(&grouped(b).windowed(SLIDING).on_close())),
     ("split-and-merge", split_and_merge),
+    ("tumbling-count", |b| counts(&grouped(b).windowed(TumblingWindows::of(TEN)))),
+    ("tumbling-count-on-close", |b| counts(&grouped(b).windowed(TUMBLING).on_close())),
+    ("tumbling-sum-grace", |b| sums(&grouped(b).windowed(TUMBLING))),
 ];
 
 /// The topology of a name; `None` where none has it.
@@ -102,4 +117,29 @@ fn group_by_new_key_count(b: &Builder) {
 fn repartition_count(b: &Builder) {
     let grouped = b.source(IN).stream().rekey(|_, value| format!("g{}", number(value) % 4));
     write_counts(&grouped.repartition().partitions(1).named("by-group").stream().group_by_key().count());
+}
+
+const FIVE: Duration = Duration::from_secs(5);
+const TEN: Duration = Duration::from_secs(10);
+const TUMBLING: TumblingWindows = TumblingWindows::of(TEN).grace(FIVE);
+const HOPPING: HoppingWindows = HoppingWindows::of(TEN, FIVE).grace(FIVE);
+const SLIDING: SlidingWindows = SlidingWindows::of(TEN).grace(FIVE);
+const SESSIONS: SessionWindows = SessionWindows::of(FIVE).grace(FIVE);
+
+fn grouped(b: &Builder) -> Grouped<String, String> {
+    b.source(IN).stream().group_by_key()
+}
+
+/// Windowed keys leave as `key@start/end`.
+fn write_windows<A: Data + Display>(table: &Table<Windowed<String>, A>) {
+    let text = |key: &Windowed<String>, _: &Option<A>| format!("{}@{}", key.key, key.window);
+    table.to_stream().rekey(text).map_values(|value| value.map(|value| value.to_string())).to(UPDATES_OUT);
+}
+
+fn counts<W: Windowing<String, Out = Windowed<String>>>(windows: &WindowedBy<String, String, W>) {
+    write_windows(&windows.count());
+}
+
+fn sums<W: Windowing<String, Out = Windowed<String>>>(windows: &WindowedBy<String, String, W>) {
+    write_windows(&windows.reduce(|sum, more| *sum = (number(sum) + number(&more)).to_string()));
 }
