@@ -39,6 +39,7 @@ mod stateless;
 mod stream;
 #[cfg(test)]
 mod stream_tests;
+mod suppressed;
 mod table;
 #[cfg(test)]
 mod table_tests;

@@ -4,6 +4,9 @@ use std::ops::Deref;
 use std::panic::Location;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use rust_decimal::Decimal;
 
 use super::grouped::Grouped;
 use super::stream::Stream;
@@ -11,6 +14,8 @@ use super::table::Table;
 use super::windowing::{Apart, Making, Windowing};
 use crate::codec::{Data, Key};
 use crate::operators::aggregate::{Count, Fold, FromInitial, Reduce};
+use crate::operators::average::{Average, AverageOf};
+use crate::operators::top::{Top, TopOf};
 use crate::operators::window::{Emit, Late, Merge, Port, Shell};
 use crate::operators::{Edge, Out, Reject};
 use crate::topology::Mistake;
@@ -111,6 +116,67 @@ impl<K: Key, V: Data, W: Windowing<K>> WindowedBy<K, V, W> {
         self.table("windowed-count", "by-count", Arc::new(Count), merge)
     }
 
+    /// The `most` values with the largest scores of each key and window, the largest first. Of equal scores the first to
+    /// come stays first, so a score that tells values apart gives the same result whatever the order.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use millstream::window::{GivenWindows, TumblingWindows, Windowed};
+    /// # use millstream::{Builder, Data, Json, Topic, operators::top::Top};
+    /// # use serde::{Deserialize, Serialize};
+    /// # const SALES: Topic<String, u64> = Topic::new("sales");
+    /// # const BEST: Topic<Windowed<String>, Top<Sold>> = Topic::new("best");
+    /// #[derive(Clone, Serialize, Deserialize)]
+    /// struct Sold { product: String, quantity: u64 }
+    /// impl Data for Sold { type Codec = Json; }
+    ///
+    /// let minutes = Duration::from_secs(600);
+    /// let b = Builder::new("best");
+    /// let sold = b
+    ///     .source(SALES)
+    ///     .stream()
+    ///     .group_by_key()
+    ///     .windowed(TumblingWindows::of(minutes).grace(minutes))
+    ///     .on_close()
+    ///     .reduce(|sold, more| *sold += more);
+    /// // All products of a window together.
+    /// sold.to_stream()
+    ///     .map(|sold, quantity| {
+    ///         let value = Sold { product: sold.key, quantity: quantity.unwrap_or(0) };
+    ///         (Windowed::new("all".to_owned(), sold.window), value)
+    ///     })
+    ///     .group_by_key()
+    ///     .windowed(GivenWindows::up_to(minutes))
+    ///     .on_close()
+    ///     .top(10, |sold| (sold.quantity, sold.product.clone()))
+    ///     .to(BEST);
+    /// # b.build().unwrap();
+    /// ```
+    #[track_caller]
+    pub fn top<S: Ord>(
+        &self,
+        most: usize,
+        score: impl Fn(&V) -> S + Clone + Send + Sync + 'static,
+    ) -> WindowedTable<W::Out, Top<V>, K, V> {
+        let by = score.clone();
+        let merge: Merge<K, Top<V>> = Arc::new(move |_, one, other| {
+            one.merge(other, most, &by);
+            Ok(())
+        });
+        self.table("windowed-top", "by-top", Arc::new(TopOf::new(most, score)), merge)
+    }
+
+    /// The average of what `number` finds in the records of each key and window, in exact decimals. A sum too large for a
+    /// decimal goes by the source's policy, as `overflow`.
+    #[track_caller]
+    pub fn average(
+        &self,
+        number: impl Fn(&V) -> Decimal + Send + Sync + 'static,
+    ) -> WindowedTable<W::Out, Average, K, V> {
+        let merge: Merge<K, Average> = Arc::new(|_, one, other| one.merge(other));
+        self.table("windowed-average", "by-average", Arc::new(AverageOf(number)), merge)
+    }
+
     #[track_caller]
     pub(super) fn table<A: Data, F: Fold<K, V, A>>(
         &self,
@@ -121,7 +187,7 @@ impl<K: Key, V: Data, W: Windowing<K>> WindowedBy<K, V, W> {
     ) -> WindowedTable<W::Out, A, K, V> {
         let stream = self.grouped.placed(shuffle);
         let (windows, on_close, late) = (self.windows.clone(), self.on_close, Edge::new());
-        let (missed, closing) = (late.clone(), windows.closing());
+        let (missed, closing, hold) = (late.clone(), windows.closing(), windows.hold(Emit::OnClose));
         let kind = NodeKind::Stateful { emission: None, keeps_before: false };
         let (node, edge) = stream.add(label, kind, move |wiring, node, out: Out<W::Out, _>| {
             let (emission, keeps_before) = wiring.updates(node);
@@ -132,7 +198,7 @@ impl<K: Key, V: Data, W: Windowing<K>> WindowedBy<K, V, W> {
             Port::new(0, Arc::new(Mutex::new(shell)), Arc::clone(&fold), missed.take())
         });
         stream.graph.borrow_mut().node_mut(node).value_type = std::any::type_name::<A>();
-        WindowedTable { table: Table { graph: stream.graph, node, edge }, late, closing }
+        WindowedTable { table: Table { graph: stream.graph, node, edge }, late, closing, hold }
     }
 }
 
@@ -206,6 +272,8 @@ pub struct WindowedTable<O: Key, A: Data, K, V> {
     pub(super) table: Table<O, A>,
     pub(super) late: Edge<K, Late<V>>,
     pub(super) closing: Closing,
+    /// How far behind the watermark that closes a window its result may lie.
+    pub(super) hold: Duration,
 }
 
 impl<O: Key, A: Data, K, V> Deref for WindowedTable<O, A, K, V> {

@@ -5,9 +5,11 @@
 //! input or output or reads a clock: what is to be written goes into [`Cx::out`], what goes wrong into [`Cx::fail`].
 
 pub mod aggregate;
+pub mod average;
 pub mod branch;
 pub mod changelog;
 pub mod combine;
+pub mod dedup;
 pub mod filter;
 pub mod flat_map;
 pub mod frame_source;
@@ -24,8 +26,10 @@ pub mod source;
 #[cfg(test)]
 mod source_tests;
 pub mod stores;
+pub mod suppress;
 pub mod timed;
 pub mod to_stream;
+pub mod top;
 pub mod topic_source;
 pub mod window;
 
@@ -177,11 +181,13 @@ pub enum DropReason {
     Late,
     /// The record was in time by its own partition, but the window had been closed by other means, as a clock.
     Expired,
+    /// An equal record has passed before.
+    Duplicate,
 }
 
 impl DropReason {
     /// All reasons.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Unreadable,
         Self::NullKey,
         Self::NullValue,
@@ -195,6 +201,7 @@ impl DropReason {
         Self::NoBranch,
         Self::Late,
         Self::Expired,
+        Self::Duplicate,
     ];
 
     /// The label's value.
@@ -214,6 +221,7 @@ impl DropReason {
             Self::NoBranch => "no_branch",
             Self::Late => "late",
             Self::Expired => "expired",
+            Self::Duplicate => "duplicate",
         }
     }
 }
