@@ -214,7 +214,7 @@ impl<K: Key, V: Data> Grouped<K, V> {
         self.combine && self.shuffle
     }
 
-    pub(super) fn graph(&self) -> &RefCell<Graph> {
+    pub(super) fn graph(&self) -> &Rc<RefCell<Graph>> {
         &self.stream.graph
     }
 

@@ -32,6 +32,7 @@
 //! handle may be used any number of times; every use sees every record.
 
 mod builder;
+mod cogroup;
 mod grouped;
 mod route;
 mod stateful;
@@ -51,6 +52,7 @@ mod windowed;
 mod windowing;
 
 pub use builder::{Builder, Source};
+pub use cogroup::{Cogrouped, CogroupedBy};
 pub use grouped::Grouped;
 pub use route::Repartition;
 pub use stream::{Item, Stream};

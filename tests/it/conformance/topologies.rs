@@ -5,8 +5,7 @@
 use std::fmt::Display;
 use std::time::Duration;
 
-use millstream::dsl::WindowedBy;
-use millstream::dsl::Windowing;
+use millstream::dsl::{Cogrouped, WindowedBy, Windowing};
 use millstream::window::{HoppingWindows, SessionWindows, SlidingWindows, TumblingWindows, Windowed};
 use millstream::{Builder, Data, Grouped, Table, Topic, Topology};
 
@@ -21,8 +20,10 @@ const UPDATES_OUT: Topic<String, Option<String>> = Topic::new("out");
 type Declare = fn(&Builder);
 
 /// The topologies that are built, by name.
-pub(super) const ALL: [(&str, Declare); 17] = [
+pub(super) const ALL: [(&str, Declare); 21] = [
     ("aggregate-concat", aggregate_concat),
+    ("cogroup", |b| cogrouped(b).aggregate(String::new).to(OUT)),
+    ("cogroup-tumbling", |b| write_windows(&cogrouped(b).windowed(TUMBLING_FOR_AN_HOUR).aggregate(String::new))),
     ("count", count),
     ("filter-map-flatmap", filter_map_flatmap),
     ("filter-not-select-key", filter_not_select_key),
@@ -36,7 +37,9 @@ pub(super) const ALL: [(&str, Declare); 17] = [
     ("sliding-count", |b| counts(&grouped(b).windowed(SLIDING))),
     ("sliding-count-on-close", |b| counts(&grouped(b).windowed(SLIDING).on_close())),
     ("split-and-merge", split_and_merge),
+    ("suppress-time-limit", |b| write_counts(&b.source(IN).stream().group_by_key().count().suppress_for(TEN))),
     ("tumbling-count", |b| counts(&grouped(b).windowed(TumblingWindows::of(TEN)))),
+    ("tumbling-count-final", |b| write_windows(&grouped(b).windowed(TUMBLING).count().until_close())),
     ("tumbling-count-on-close", |b| counts(&grouped(b).windowed(TUMBLING).on_close())),
     ("tumbling-sum-grace", |b| sums(&grouped(b).windowed(TUMBLING))),
 ];
@@ -122,6 +125,7 @@ fn repartition_count(b: &Builder) {
 const FIVE: Duration = Duration::from_secs(5);
 const TEN: Duration = Duration::from_secs(10);
 const TUMBLING: TumblingWindows = TumblingWindows::of(TEN).grace(FIVE);
+const TUMBLING_FOR_AN_HOUR: TumblingWindows = TumblingWindows::of(TEN).grace(Duration::from_hours(1));
 const HOPPING: HoppingWindows = HoppingWindows::of(TEN, FIVE).grace(FIVE);
 const SLIDING: SlidingWindows = SlidingWindows::of(TEN).grace(FIVE);
 const SESSIONS: SessionWindows = SessionWindows::of(FIVE).grace(FIVE);
@@ -142,4 +146,17 @@ fn counts<W: Windowing<String, Out = Windowed<String>>>(windows: &WindowedBy<Str
 
 fn sums<W: Windowing<String, Out = Windowed<String>>>(windows: &WindowedBy<String, String, W>) {
     write_windows(&windows.reduce(|sum, more| *sum = (number(sum) + number(&more)).to_string()));
+}
+
+fn cogrouped(b: &Builder) -> Cogrouped<String, String> {
+    const LEFT: Topic<String, Option<String>> = Topic::new("left");
+    const RIGHT: Topic<String, Option<String>> = Topic::new("right");
+    let append = |side: &'static str| {
+        move |_: &String, so_far: &mut String, value: Option<String>| {
+            so_far.push_str(side);
+            so_far.push_str(&present(value));
+        }
+    };
+    let left = b.source(LEFT).stream().group_by_key().cogroup(append("L"));
+    left.and(&b.source(RIGHT).stream().group_by_key(), append("R"))
 }
