@@ -34,6 +34,7 @@
 mod builder;
 mod cogroup;
 mod grouped;
+mod process;
 mod route;
 mod stateful;
 mod stateless;
@@ -54,6 +55,7 @@ mod windowing;
 pub use builder::{Builder, Source};
 pub use cogroup::{Cogrouped, CogroupedBy};
 pub use grouped::Grouped;
+pub use process::Setup;
 pub use route::Repartition;
 pub use stream::{Item, Stream};
 pub use table::Table;

@@ -16,6 +16,8 @@ pub mod frame_source;
 pub mod map;
 pub mod merge;
 pub mod peek;
+pub mod process;
+pub mod processor;
 pub mod queue;
 pub mod repartition;
 pub mod require_key;
@@ -55,6 +57,16 @@ pub trait Push<K, V>: Send {
     fn push(&mut self, batch: &mut Vec<Record<K, V>>, cx: &mut Cx);
     /// Processes a signal.
     fn signal(&mut self, signal: Signal, cx: &mut Cx);
+}
+
+/// What a task does by the time of day, with or without input.
+pub trait ClockPort: Send {
+    /// The time of day at which it wants to be called; `None` before the first call, which should come as soon as the task
+    /// runs.
+    fn due(&self) -> Option<Timestamp>;
+
+    /// Does what is due at [`Cx::wall`]; gives whether it did anything, which is then to be committed.
+    fn tick(&mut self, cx: &mut Cx) -> bool;
 }
 
 /// A row of a table has changed: what flows along the edges of a table.

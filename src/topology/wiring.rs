@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::graph::{Graph, NodeId, NodeKind};
 use super::layout::{Layout, Renames, SubLayout};
 use super::plan::{Plan, SubTopology};
-use crate::operators::Emission;
+use crate::operators::{ClockPort, Emission};
 use crate::operators::source::{BadInput, SourcePort};
 use crate::operators::stores::StorePort;
 use crate::state::TaskState;
@@ -63,6 +63,8 @@ pub struct WiredTask {
     pub sources: Vec<Box<dyn SourcePort>>,
     /// One a store, in the order of [`SubLayout::stores`].
     pub stores: Vec<Box<dyn StorePort>>,
+    /// What is done by the time of day.
+    pub clocks: Vec<Box<dyn ClockPort>>,
 }
 
 /// A task while it is being made.
@@ -73,11 +75,12 @@ pub struct Wiring<'a> {
     sub: &'a SubTopology,
     sources: Vec<Box<dyn SourcePort>>,
     stores: Vec<Box<dyn StorePort>>,
+    clocks: Vec<Box<dyn ClockPort>>,
 }
 
 impl<'a> Wiring<'a> {
     pub(super) fn new(context: &TaskContext<'a>, graph: &'a Graph, plan: &'a Plan, sub: &'a SubTopology) -> Self {
-        Self { context: *context, graph, plan, sub, sources: Vec::new(), stores: Vec::new() }
+        Self { context: *context, graph, plan, sub, sources: Vec::new(), stores: Vec::new(), clocks: Vec::new() }
     }
 
     pub(super) fn finish(mut self) -> WiredTask {
@@ -85,7 +88,8 @@ impl<'a> Wiring<'a> {
         self.stores.reverse();
         debug_assert_eq!(self.sources.len(), self.sub.inputs.len(), "each input has its source");
         debug_assert_eq!(self.stores.len(), self.sub.stores.len(), "each store has its port");
-        WiredTask { sources: self.sources, stores: self.stores }
+        self.clocks.reverse();
+        WiredTask { sources: self.sources, stores: self.stores, clocks: self.clocks }
     }
 
     /// A source is ready.
@@ -96,6 +100,11 @@ impl<'a> Wiring<'a> {
     /// A store is ready.
     pub fn add_store(&mut self, store: Box<dyn StorePort>) {
         self.stores.push(store);
+    }
+
+    /// Something that goes by the time of day is ready.
+    pub fn add_clock(&mut self, clock: Box<dyn ClockPort>) {
+        self.clocks.push(clock);
     }
 
     /// The node's name.
