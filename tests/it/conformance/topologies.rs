@@ -5,9 +5,11 @@
 use std::fmt::Display;
 use std::time::Duration;
 
-use millstream::dsl::{Cogrouped, WindowedBy, Windowing};
+use millstream::dsl::{Cogrouped, Setup, WindowedBy, Windowing};
+use millstream::operators::Reject;
+use millstream::operators::processor::{Context, Processor, Stored, Timer};
 use millstream::window::{HoppingWindows, SessionWindows, SlidingWindows, TumblingWindows, Windowed};
-use millstream::{Builder, Data, Grouped, Table, Topic, Topology};
+use millstream::{Builder, Data, Grouped, Record, Table, Timestamp, Topic, Topology};
 
 /// The stateless topologies get no nulls.
 const IN: Topic<String, String> = Topic::new("in");
@@ -20,7 +22,7 @@ const UPDATES_OUT: Topic<String, Option<String>> = Topic::new("out");
 type Declare = fn(&Builder);
 
 /// The topologies that are built, by name.
-pub(super) const ALL: [(&str, Declare); 21] = [
+pub(super) const ALL: [(&str, Declare); 23] = [
     ("aggregate-concat", aggregate_concat),
     ("cogroup", |b| cogrouped(b).aggregate(String::new).to(OUT)),
     ("cogroup-tumbling", |b| write_windows(&cogrouped(b).windowed(TUMBLING_FOR_AN_HOUR).aggregate(String::new))),
@@ -30,6 +32,8 @@ pub(super) const ALL: [(&str, Declare); 21] = [
     ("group-by-new-key-count", group_by_new_key_count),
     ("hopping-sum-grace", |b| sums(&grouped(b).windowed(HOPPING))),
     ("hopping-sum-on-close", |b| sums(&grouped(b).windowed(HOPPING).on_close())),
+    ("punctuate-event-time", |b| count_and_tell(b, |setup, interval| setup.every(interval))),
+    ("punctuate-wall-clock", |b| count_and_tell(b, |setup, interval| setup.every_by_clock(interval))),
     ("reduce-sum", reduce_sum),
     ("repartition-count", repartition_count),
     ("session-count", |b| counts(&grouped(b).windowed(SESSIONS))),
@@ -159,4 +163,31 @@ fn cogrouped(b: &Builder) -> Cogrouped<String, String> {
     };
     let left = b.source(LEFT).stream().group_by_key().cogroup(append("L"));
     left.and(&b.source(RIGHT).stream().group_by_key(), append("R"))
+}
+
+/// Counts records and forwards ("tick", count) when its timer goes off, at the time it has come to.
+struct Counting(Stored<u32, u64>);
+
+impl Processor<String, String> for Counting {
+    type Key = String;
+    type Value = String;
+
+    fn process(&self, _: Record<String, String>, cx: &mut Context<'_, String, String>) -> Result<(), Reject> {
+        cx.update(&self.0, &0, |count| *count.get_or_insert(0) += 1);
+        Ok(())
+    }
+
+    fn punctuate(&self, _: Timer, at: Timestamp, cx: &mut Context<'_, String, String>) -> Result<(), Reject> {
+        let count = cx.get(&self.0, &0).unwrap_or(0);
+        cx.forward_at("tick".into(), count.to_string(), at);
+        Ok(())
+    }
+}
+
+fn count_and_tell(b: &Builder, schedule: impl Fn(&mut Setup<'_, '_>, Duration) -> Timer + Send + Sync + 'static) {
+    let make = move |setup: &mut Setup<'_, '_>| {
+        schedule(setup, TEN);
+        Counting(setup.store("records"))
+    };
+    b.source(IN).stream().process(make).to(OUT);
 }
