@@ -18,6 +18,8 @@ mod session;
 mod shell;
 mod sliding;
 mod spans;
+#[cfg(test)]
+mod window_tests;
 
 pub use aligned::{Aligned, Assign, Given, Hopping, RowKey};
 pub use late::Late;

@@ -166,8 +166,7 @@ impl<K: Key, A: Data> Windows<K, Windowed<K>, A> for Session<K, A> {
     }
 
     fn flush(&mut self, stamp: Option<Timestamp>, made: &mut Made<Windowed<K>, A>, cx: &mut Cx) {
-        let hold = millis(self.windows.gap());
-        changes(&self.rows, self.flush, hold, stamp, made, cx);
+        changes(&self.rows, self.flush, stamp, made, cx);
         self.flush += 1;
     }
 }
@@ -176,7 +175,6 @@ impl<K: Key, A: Data> Windows<K, Windowed<K>, A> for Session<K, A> {
 pub(super) fn changes<K: Key, A: Data>(
     rows: &Timed<K, Spans<A>>,
     flush: u64,
-    hold: i64,
     stamp: Option<Timestamp>,
     made: &mut Made<Windowed<K>, A>,
     cx: &mut Cx,
@@ -190,10 +188,8 @@ pub(super) fn changes<K: Key, A: Data>(
             made.updates.push(Record { key, value, timestamp: newest, behind, watermark, input, headers });
         };
         for span in before.iter().filter(|span| !span.closed && find(now, span.window).is_none()) {
-            // What took it away is the newest record of the key, or one before it.
-            let behind = i64::try_from(origin.behind).unwrap_or(i64::MAX);
-            let reference = origin.timestamp.millis().saturating_add(behind).saturating_sub(hold);
-            let behind = if behind == 0 { 0 } else { Timestamp::from_millis(reference).millis_since(span.newest) };
+            // Any record since the last commit may have taken it away: it is as late as time has been told since.
+            let behind = if watermark == Timestamp::MIN { 0 } else { watermark.millis_since(span.newest) };
             send(span.window, span.newest, behind, Change { old: Some(span.value.clone()), new: None });
         }
         for span in now.iter().filter(|span| span.changed == flush) {

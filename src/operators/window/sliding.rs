@@ -101,6 +101,8 @@ impl<K: Key, A: Data> Step<'_, '_, K, A> {
         }
         if let Some(start) = previous.and_then(|previous| Self::after(spans, previous)).filter(|at| at + size >= time) {
             self.update(key, spans, Window::of_millis(start, start + size), None)?;
+            // Where the record before lies just outside, the window right after it is the one that ends here.
+            left |= start == time - size;
         }
         if !left {
             self.update(key, spans, Window::of_millis(time - size, time), before)?;
@@ -237,7 +239,7 @@ impl<K: Key, A: Data> Windows<K, Windowed<K>, A> for Sliding<K, A> {
     }
 
     fn flush(&mut self, stamp: Option<Timestamp>, made: &mut Made<Windowed<K>, A>, cx: &mut Cx) {
-        changes(&self.rows, self.flush, 0, stamp, made, cx);
+        changes(&self.rows, self.flush, stamp, made, cx);
         self.flush += 1;
     }
 }
