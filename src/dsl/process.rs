@@ -163,7 +163,9 @@ impl<K: Item, V: Item> Stream<K, V> {
             let (port, clock) = Process::ports(name, processor, Asked { timers, due, stores, hold }, out);
             // In reverse, as everything is wired.
             ports.into_iter().rev().for_each(|port| wiring.add_store(port));
-            clock.into_iter().for_each(|clock| wiring.add_clock(clock));
+            if let Some(clock) = clock {
+                wiring.add_clock(clock);
+            }
             above.join(Box::new(port));
         };
         self.node::<P::Key, P::Value>("process", NodeKind::Stateless, vec![self.node], Box::new(wire));
@@ -175,7 +177,16 @@ impl<K: Item, V: Item> Stream<K, V> {
             let named = name.map(str::to_owned);
             let (parents, wire) = (vec![id], Box::new(|_: &mut Wiring<'_>| ()));
             let mut graph = self.graph.borrow_mut();
-            graph.add(crate::topology::graph::Node { kind, label, named, key_type, value_type, location, parents, wire });
+            graph.add(crate::topology::graph::Node {
+                kind,
+                label,
+                named,
+                key_type,
+                value_type,
+                location,
+                parents,
+                wire,
+            });
         };
         let mut setup = Setup::new(Place::Declared(&declare), id);
         drop(make(&mut setup));

@@ -78,8 +78,7 @@ impl<K, V, I: Key, F: Fn(&K, &V) -> I> Dedup<K, V, I, F> {
         }
         let Record { key, value, timestamp, behind, watermark, input, headers } = record;
         let headers = headers.clone();
-        let origin =
-            Origin { timestamp: *timestamp, behind: *behind, watermark: *watermark, input: *input, headers };
+        let origin = Origin { timestamp: *timestamp, behind: *behind, watermark: *watermark, input: *input, headers };
         self.rows.change((self.identity)(key, value), false, origin, |_, times| {
             let times = times.get_or_insert_default();
             let near = |time: &Timestamp| time.millis().abs_diff(timestamp.millis()) <= within;

@@ -29,6 +29,8 @@ pub mod source;
 mod source_tests;
 pub mod stores;
 pub mod suppress;
+#[cfg(test)]
+mod timed_tests;
 pub mod timed;
 pub mod to_stream;
 pub mod top;

@@ -116,15 +116,11 @@ impl<K: Key, V: Data, D: Fn(&K, Timestamp) -> Timestamp + Send> Suppress<K, V, D
         let origin = Origin { timestamp, behind, watermark, input, headers: Headers::NONE };
         let due = (self.due)(&key, timestamp);
         let behind = behind.saturating_sub(u64::try_from(self.hold.as_millis()).unwrap_or(u64::MAX));
-        let changed = self.rows.change(key, false, origin, |_, waiting| match waiting {
-            Some(waiting) => {
-                (waiting.new, waiting.timestamp, waiting.behind) = (new, timestamp, behind);
-                ((), Some(waiting.due))
-            }
-            None => {
-                *waiting = Some(Buffered { old, new, timestamp, behind, due });
-                ((), Some(due))
-            }
+        let changed = self.rows.change(key, false, origin, |_, waiting| {
+            let first = Buffered { old, new: None, timestamp, behind, due };
+            let waiting = waiting.get_or_insert(first);
+            (waiting.new, waiting.timestamp, waiting.behind) = (new, timestamp, behind);
+            ((), Some(waiting.due))
         });
         if let Err(error) = changed {
             cx.stop(error);

@@ -165,11 +165,11 @@ impl<K: Key, V: Data> Timed<K, V> {
         *store.origin_mut(row) = origin;
         if before != timer {
             if let Some(at) = before {
-                set(&mut store, Slot::Timer(at, key.clone()), false, input)?;
+                set(&mut store, &Slot::Timer(at, key.clone()), false, input)?;
             }
             if let Some(at) = timer {
                 self.next = self.next.min(at);
-                set(&mut store, Slot::Timer(at, key), true, input)?;
+                set(&mut store, &Slot::Timer(at, key), true, input)?;
             }
         }
         Ok(result)
@@ -203,7 +203,7 @@ impl<K: Key, V: Data> Timed<K, V> {
                 return Ok(at > watermark);
             }
             *budget -= 1;
-            set(&mut store, Slot::Timer(at, key.clone()), false, InputNumber::UNKNOWN)?;
+            set(&mut store, &Slot::Timer(at, key.clone()), false, InputNumber::UNKNOWN)?;
             drop(store);
             each(self, at, key)?;
         }
@@ -238,12 +238,12 @@ fn of<V>(row: &Row<Kept<V>>) -> Option<&V> {
 /// Sets a timer that is not set, or deletes one.
 fn set<K: Key, V: Data>(
     store: &mut Store<Slot<K>, Kept<V>>,
-    timer: Slot<K>,
+    timer: &Slot<K>,
     on: bool,
     input: InputNumber,
 ) -> Result<()> {
-    let row = if on { store.touch_absent(&timer)? } else { store.touch(&timer)? };
-    let Slot::Timer(timestamp, _) = timer else { return Ok(()) };
+    let row = if on { store.touch_absent(timer)? } else { store.touch(timer)? };
+    let Slot::Timer(timestamp, _) = *timer else { return Ok(()) };
     *store.row_mut(row) = on.then_some(Row { value: Kept::Timer, timestamp });
     *store.origin_mut(row) = Origin { timestamp, input, ..Origin::default() };
     Ok(())

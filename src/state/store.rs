@@ -151,15 +151,14 @@ impl<K: Key, V: Data> Store<K, V> {
     /// # Errors
     /// When the key cannot be written in its format.
     pub fn touch_absent(&mut self, key: &K) -> Result<RowId> {
-        let place = match self.cache.find(key) {
-            Some(place) => place,
-            None => {
-                let mut bytes = std::mem::take(&mut self.scratch);
-                self.encode_key(key, &mut bytes)?;
-                let place = self.cache.insert(key.clone(), None, bytes.len(), None);
-                self.scratch = bytes;
-                place
-            }
+        let place = if let Some(place) = self.cache.find(key) {
+            place
+        } else {
+            let mut bytes = std::mem::take(&mut self.scratch);
+            self.encode_key(key, &mut bytes)?;
+            let place = self.cache.insert(key.clone(), None, bytes.len(), None);
+            self.scratch = bytes;
+            place
         };
         Ok(RowId(self.cache.soil(place, self.keep_before)))
     }

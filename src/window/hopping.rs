@@ -96,7 +96,7 @@ mod tests {
                 for time in 0..40_i64 {
                     let (s, a) = (i64::try_from(size).unwrap(), i64::try_from(advance).unwrap());
                     let first = (time - s + a).max(0) / a * a;
-                    let expected: Vec<i64> = (0..).map(|n| first + n * a).take_while(|start| *start <= time).collect();
+                    let expected: Vec<i64> = (first..=time).step_by(usize::try_from(advance).unwrap()).collect();
                     assert_eq!(starts(size, advance, time), expected, "size {size}, advance {advance}, time {time}");
                 }
             }

@@ -133,7 +133,7 @@ mod tests {
         Windowed::new("a".into(), Window::of_millis(1, 258))
     }
 
-    fn bytes(codec: impl Codec<Windowed<String>>) -> Vec<u8> {
+    fn bytes(codec: &impl Codec<Windowed<String>>) -> Vec<u8> {
         let mut out = Vec::new();
         codec.encode(&key(), &mut out).unwrap();
         out
@@ -141,17 +141,17 @@ mod tests {
 
     #[test]
     fn keys_have_the_bytes_that_kafka_streams_writes() {
-        assert_eq!(bytes(TimeWindowed::<257>), [b'a', 0, 0, 0, 0, 0, 0, 0, 1]);
-        assert_eq!(bytes(SessionWindowed), [b'a', 0, 0, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 0, 0, 0, 1]);
-        assert_eq!(bytes(WindowedText), b"a@1/258");
+        assert_eq!(bytes(&TimeWindowed::<257>), [b'a', 0, 0, 0, 0, 0, 0, 0, 1]);
+        assert_eq!(bytes(&SessionWindowed), [b'a', 0, 0, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 0, 0, 0, 1]);
+        assert_eq!(bytes(&WindowedText), b"a@1/258");
         assert_eq!(key().to_string(), "[a@1/258]");
     }
 
     #[test]
     fn keys_come_back_from_their_bytes() {
-        assert_eq!(SessionWindowed.decode(&bytes(SessionWindowed)), Ok(key()));
-        assert_eq!(TimeWindowed::<257>.decode(&bytes(TimeWindowed::<257>)), Ok(key()));
-        let unknown: Windowed<String> = TimeWindowed::<{ i64::MAX }>.decode(&bytes(TimeWindowed::<257>)).unwrap();
+        assert_eq!(SessionWindowed.decode(&bytes(&SessionWindowed)), Ok(key()));
+        assert_eq!(TimeWindowed::<257>.decode(&bytes(&TimeWindowed::<257>)), Ok(key()));
+        let unknown: Windowed<String> = TimeWindowed::<{ i64::MAX }>.decode(&bytes(&TimeWindowed::<257>)).unwrap();
         assert_eq!(unknown.window.end, crate::time::Timestamp::MAX);
         assert!(Codec::<Windowed<String>>::decode(&SessionWindowed, &[0; 15]).is_err());
     }

@@ -19,7 +19,7 @@ mod shell;
 mod sliding;
 mod spans;
 #[cfg(test)]
-mod window_tests;
+pub(super) mod window_tests;
 
 pub use aligned::{Aligned, Assign, Given, Hopping, RowKey};
 pub use late::Late;

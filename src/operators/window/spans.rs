@@ -68,7 +68,7 @@ impl<A: Data> Codec<Spans<A>> for SpansCodec {
             if !null {
                 codec.encode(value, &mut bytes)?;
             }
-            out.push(u8::from(*closed) * CLOSED | u8::from(null) * NULL);
+            out.push(if *closed { CLOSED } else { 0 } | if null { NULL } else { 0 });
             varint::put_u64(out, bytes.len() as u64);
             out.extend_from_slice(&bytes);
         }

@@ -95,9 +95,7 @@ fn operator(kind: Kind, emit: Emit, state: &TaskState, seen: &Seen) -> Box<dyn P
             let made = Aligned::new(Hopping(windows), store, Changelog::new("log".into(), 0), emit, false);
             (Box::new(made), windows.hold())
         }
-        Kind::Sliding(windows) => {
-            (Box::new(Sliding::new(windows, timed(state, emit), emit, false)), windows.hold())
-        }
+        Kind::Sliding(windows) => (Box::new(Sliding::new(windows, timed(state, emit), emit, false)), windows.hold()),
         Kind::Session(windows) => {
             let merge: Merge<String, i64> = Arc::new(|_, one, other| sum(one, other));
             (Box::new(Session::new(windows, merge, timed(state, emit), emit, false)), windows.hold())
@@ -116,10 +114,10 @@ fn operator(kind: Kind, emit: Emit, state: &TaskState, seen: &Seen) -> Box<dyn P
 }
 
 /// A record as its source hands it on.
-type Input = Record<String, i64>;
+pub(in crate::operators) type Input = Record<String, i64>;
 
 /// Records of several partitions, each in its own order, mixed by chance. Some lie beyond the bound.
-fn inputs(seed: u64, order: u64, bound: i64, wild: f64) -> Vec<Input> {
+pub(in crate::operators) fn inputs(seed: u64, order: u64, bound: i64, wild: f64) -> Vec<Input> {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let mut partitions: Vec<Vec<Input>> = Vec::new();
     for partition in 0..3 {
@@ -194,8 +192,7 @@ fn run(kind: Kind, emit: Emit, inputs: &[Input], chance: u64) -> Output {
     state.commit(Stand::default());
     assert!(state.is_empty().unwrap(), "rows of closed windows are left");
     drop(op);
-    let output = seen.lock().unwrap().clone();
-    output
+    Arc::try_unwrap(seen).unwrap().into_inner().unwrap()
 }
 
 /// Closes everything, in as many portions as it takes.

@@ -32,8 +32,8 @@ pub(super) const ALL: [(&str, Declare); 23] = [
     ("group-by-new-key-count", group_by_new_key_count),
     ("hopping-sum-grace", |b| sums(&grouped(b).windowed(HOPPING))),
     ("hopping-sum-on-close", |b| sums(&grouped(b).windowed(HOPPING).on_close())),
-    ("punctuate-event-time", |b| count_and_tell(b, |setup, interval| setup.every(interval))),
-    ("punctuate-wall-clock", |b| count_and_tell(b, |setup, interval| setup.every_by_clock(interval))),
+    ("punctuate-event-time", |b| count_and_tell(b, false)),
+    ("punctuate-wall-clock", |b| count_and_tell(b, true)),
     ("reduce-sum", reduce_sum),
     ("repartition-count", repartition_count),
     ("session-count", |b| counts(&grouped(b).windowed(SESSIONS))),
@@ -184,9 +184,13 @@ impl Processor<String, String> for Counting {
     }
 }
 
-fn count_and_tell(b: &Builder, schedule: impl Fn(&mut Setup<'_, '_>, Duration) -> Timer + Send + Sync + 'static) {
+fn count_and_tell(b: &Builder, by_clock: bool) {
     let make = move |setup: &mut Setup<'_, '_>| {
-        schedule(setup, TEN);
+        if by_clock {
+            setup.every_by_clock(TEN)
+        } else {
+            setup.every(TEN)
+        };
         Counting(setup.store("records"))
     };
     b.source(IN).stream().process(make).to(OUT);
