@@ -50,6 +50,8 @@ pub(crate) mod testing;
 mod topic;
 mod values;
 mod windowed;
+#[cfg(test)]
+mod windowed_tests;
 mod windowing;
 
 pub use builder::{Builder, Source};

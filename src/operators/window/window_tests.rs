@@ -19,7 +19,7 @@ use crate::state::{Stand, Store, StoreOptions, TaskState};
 use crate::time::Timestamp;
 use crate::window::{HoppingWindows, SessionWindows, SlidingWindows, Window, Windowed};
 
-const SEEDS: u64 = 250;
+const SEEDS: u64 = 200;
 
 /// What came out, in order.
 #[derive(Clone, Debug, Default, PartialEq)]
