@@ -21,6 +21,7 @@ const LATE: Topic<String, String> = Topic::new("late");
 
 const TEN: TumblingWindows = TumblingWindows::of(Duration::from_millis(10));
 
+#[expect(clippy::needless_pass_by_value, reason = "the signature that a reduce asks for")]
 fn append(joined: &mut String, more: String) {
     joined.push_str(&more);
 }
