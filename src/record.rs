@@ -58,6 +58,11 @@ impl<K, V> Record<K, V> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct InputNumber(pub u32);
 
+impl InputNumber {
+    /// Of what no single input led to, as the result of a window that time has closed.
+    pub const UNKNOWN: Self = Self(u32::MAX);
+}
+
 /// A record's headers, in order; names may repeat. Cloning is cheap: records that come from one input share them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Headers(Option<Arc<Vec<Header>>>);

@@ -118,8 +118,22 @@ struct OutgoingEntry {
 pub enum Partitioning {
     /// By murmur2 of its key's bytes, as Java does; a null key goes round robin.
     ByKey,
+    /// As [`ByKey`](Self::ByKey), but so many bytes at the key's end do not count: a windowed key goes where its inner
+    /// key goes.
+    ByKeyBut(usize),
     /// To this partition.
     Fixed(u32),
+}
+
+impl Partitioning {
+    /// The part of a key that decides its partition.
+    #[must_use]
+    pub fn placed(self, key: Option<&[u8]>) -> Option<&[u8]> {
+        match self {
+            Self::ByKeyBut(end) => key.map(|key| &key[..key.len().saturating_sub(end)]),
+            Self::ByKey | Self::Fixed(_) => key,
+        }
+    }
 }
 
 /// The place of a topic in an [`Outgoing`]'s table of topics.
@@ -232,8 +246,8 @@ impl Outgoing {
     /// Whatever `choose` gives.
     pub fn place<E>(&mut self, mut choose: impl FnMut(TopicIndex, Option<&[u8]>) -> Result<u32, E>) -> Result<(), E> {
         for entry in &mut self.records {
-            if entry.partitioning == Partitioning::ByKey {
-                let key = entry.key.clone().map(|range| &self.bytes[range]);
+            if !matches!(entry.partitioning, Partitioning::Fixed(_)) {
+                let key = entry.partitioning.placed(entry.key.clone().map(|range| &self.bytes[range]));
                 entry.partitioning = Partitioning::Fixed(choose(TopicIndex(entry.topic), key)?);
             }
         }

@@ -37,6 +37,12 @@ pub trait Codec<T>: Send + Sync + 'static {
     /// # Errors
     /// When the bytes are not a value of this format.
     fn decode(&self, bytes: &[u8]) -> Result<T, CodecError>;
+
+    /// Of a key: how many bytes at its end do not take part in choosing the partition. All of them do, unless the codec
+    /// says otherwise: a windowed key goes where its inner key goes.
+    fn unplaced(&self) -> usize {
+        0
+    }
 }
 
 /// Why bytes could not be read, or a value not be written: a sentence without the place, which the caller knows.

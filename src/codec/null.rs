@@ -22,6 +22,10 @@ impl<T, C: Codec<T>> Codec<Option<T>> for Nullable<C> {
     fn decode(&self, bytes: &[u8]) -> Result<Option<T>, CodecError> {
         self.0.decode(bytes).map(Some)
     }
+
+    fn unplaced(&self) -> usize {
+        self.0.unplaced()
+    }
 }
 
 /// A value that may be missing: `None` is read from and written as Kafka's null.

@@ -1,6 +1,7 @@
 //! Records grouped by their key, on the way to a table.
 
 use std::cell::RefCell;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use super::route::Repartition;
@@ -13,7 +14,7 @@ use crate::operators::combine::Combine;
 use crate::operators::stores::{SharedStore, StoreHandle};
 use crate::state::{Store, StoreOptions};
 use crate::topology::Mistake;
-use crate::topology::graph::NodeKind;
+use crate::topology::graph::{Graph, NodeKind};
 
 impl<K: Item, V: Item> Stream<K, V> {
     /// Groups records by their key. Where the key may have changed since the records were placed by it, what is made of
@@ -30,7 +31,7 @@ impl<K: Item, V: Item> Stream<K, V> {
             name: None,
             combine: false,
             partitions: None,
-            shuffled: RefCell::default(),
+            shuffled: Rc::default(),
         }
     }
 
@@ -72,7 +73,21 @@ pub struct Grouped<K: Key, V: Data> {
     name: Option<String>,
     combine: bool,
     partitions: Option<u32>,
-    shuffled: RefCell<Option<Stream<K, V>>>,
+    shuffled: Rc<RefCell<Option<Stream<K, V>>>>,
+}
+
+impl<K: Key, V: Data> Clone for Grouped<K, V> {
+    fn clone(&self) -> Self {
+        let Self { stream, shuffle, name, combine, partitions, shuffled } = self;
+        Self {
+            stream: stream.clone(),
+            shuffle: *shuffle,
+            name: name.clone(),
+            combine: *combine,
+            partitions: *partitions,
+            shuffled: Rc::clone(shuffled),
+        }
+    }
 }
 
 impl<K: Key, V: Data> Grouped<K, V> {
@@ -195,9 +210,17 @@ impl<K: Key, V: Data> Grouped<K, V> {
         table(&self.placed("by-aggregate"), "aggregate", Arc::new(FromInitial(initial, f)))
     }
 
+    pub(super) fn combines(&self) -> bool {
+        self.combine && self.shuffle
+    }
+
+    pub(super) fn graph(&self) -> &Rc<RefCell<Graph>> {
+        &self.stream.graph
+    }
+
     /// The records, shuffled if need be; once for all tables of this grouping.
     #[track_caller]
-    fn placed(&self, label: &'static str) -> Stream<K, V> {
+    pub(super) fn placed(&self, label: &'static str) -> Stream<K, V> {
         if !self.shuffle {
             return self.stream.clone();
         }

@@ -32,12 +32,16 @@
 //! handle may be used any number of times; every use sees every record.
 
 mod builder;
+mod cogroup;
 mod grouped;
+mod process;
 mod route;
+mod stateful;
 mod stateless;
 mod stream;
 #[cfg(test)]
 mod stream_tests;
+mod suppressed;
 mod table;
 #[cfg(test)]
 mod table_tests;
@@ -45,10 +49,18 @@ mod table_tests;
 pub(crate) mod testing;
 mod topic;
 mod values;
+mod windowed;
+#[cfg(test)]
+mod windowed_tests;
+mod windowing;
 
 pub use builder::{Builder, Source};
+pub use cogroup::{Cogrouped, CogroupedBy};
 pub use grouped::Grouped;
+pub use process::Setup;
 pub use route::Repartition;
 pub use stream::{Item, Stream};
 pub use table::Table;
 pub use topic::{IntoTopic, Topic};
+pub use windowed::{WindowedBy, WindowedTable};
+pub use windowing::{Apart, Windowing};

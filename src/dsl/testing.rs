@@ -182,7 +182,7 @@ impl Driver {
             let topic = cx.out.topic_name(record.topic).to_string();
             let partition = match record.partitioning {
                 Partitioning::Fixed(partition) => partition,
-                Partitioning::ByKey => record.key.map_or(0, |key| partition_of(key, self.partitions)),
+                by_key => by_key.placed(record.key).map_or(0, |key| partition_of(key, self.partitions)),
             };
             self.logs.entry((topic, partition)).or_default().push(Message {
                 key: record.key.map(<[u8]>::to_vec),

@@ -5,14 +5,19 @@
 //! input or output or reads a clock: what is to be written goes into [`Cx::out`], what goes wrong into [`Cx::fail`].
 
 pub mod aggregate;
+pub mod average;
 pub mod branch;
+pub mod changelog;
 pub mod combine;
+pub mod dedup;
 pub mod filter;
 pub mod flat_map;
 pub mod frame_source;
 pub mod map;
 pub mod merge;
 pub mod peek;
+pub mod process;
+pub mod processor;
 pub mod queue;
 pub mod repartition;
 pub mod require_key;
@@ -23,9 +28,15 @@ pub mod source;
 #[cfg(test)]
 mod source_tests;
 pub mod stores;
+pub mod suppress;
+pub mod timed;
+#[cfg(test)]
+mod timed_tests;
 pub mod to_stream;
+pub mod top;
 pub mod topic_source;
 pub mod upstreams;
+pub mod window;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -50,6 +61,16 @@ pub trait Push<K, V>: Send {
     fn push(&mut self, batch: &mut Vec<Record<K, V>>, cx: &mut Cx);
     /// Processes a signal.
     fn signal(&mut self, signal: Signal, cx: &mut Cx);
+}
+
+/// What a task does by the time of day, with or without input.
+pub trait ClockPort: Send {
+    /// The time of day at which it wants to be called; `None` before the first call, which should come as soon as the task
+    /// runs.
+    fn due(&self) -> Option<Timestamp>;
+
+    /// Does what is due at [`Cx::wall`]; gives whether it did anything, which is then to be committed.
+    fn tick(&mut self, cx: &mut Cx) -> bool;
 }
 
 /// A row of a table has changed: what flows along the edges of a table.
@@ -89,6 +110,7 @@ pub struct Cx {
     pub markers_owed: bool,
     failure: Option<Failure>,
     error: Option<Error>,
+    more: bool,
 }
 
 /// An operator could not process a record.
@@ -121,6 +143,18 @@ impl Cx {
     /// first error counts, and more than any [`fail`](Self::fail).
     pub fn stop(&mut self, error: Error) {
         self.error.get_or_insert(error);
+    }
+
+    /// There is more to do than fits in one step, as when a watermark closes very many windows: the operator goes on with
+    /// it at the next batch or signal, and lets time pass only when it is done. Whoever drives the task sends the
+    /// watermark again until nobody says so any more, and may commit in between.
+    pub fn more_to_do(&mut self) {
+        self.more = true;
+    }
+
+    /// Takes whether there is more to do.
+    pub fn take_more_to_do(&mut self) -> bool {
+        std::mem::take(&mut self.more)
     }
 
     /// True once something in this step has failed.
@@ -167,11 +201,17 @@ pub enum DropReason {
     Unwritable,
     /// No branch took the record.
     NoBranch,
+    /// The record came after its window had closed, by its own partition's watermark.
+    Late,
+    /// The record was in time by its own partition, but the window had been closed by other means, as a clock.
+    Expired,
+    /// An equal record has passed before.
+    Duplicate,
 }
 
 impl DropReason {
     /// All reasons.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 14] = [
         Self::Unreadable,
         Self::NullKey,
         Self::NullValue,
@@ -183,6 +223,9 @@ impl DropReason {
         Self::Panicked,
         Self::Unwritable,
         Self::NoBranch,
+        Self::Late,
+        Self::Expired,
+        Self::Duplicate,
     ];
 
     /// The label's value.
@@ -200,6 +243,9 @@ impl DropReason {
             Self::Panicked => "panicked",
             Self::Unwritable => "unwritable",
             Self::NoBranch => "no_branch",
+            Self::Late => "late",
+            Self::Expired => "expired",
+            Self::Duplicate => "duplicate",
         }
     }
 }

@@ -92,10 +92,14 @@ where
         for record in batch.drain(..) {
             let (topic, value) = self.write.route(&record.key, &record.value);
             let topic = cx.out.topic(topic);
+            let partitioning = match self.key.unplaced() {
+                0 => Partitioning::ByKey,
+                end => Partitioning::ByKeyBut(end),
+            };
             let written = cx.out.encode(
                 &OutgoingRecord {
                     topic,
-                    partitioning: Partitioning::ByKey,
+                    partitioning,
                     key: None,
                     value: None,
                     timestamp: record.timestamp,

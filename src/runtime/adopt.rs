@@ -216,7 +216,7 @@ impl StreamThread {
         let inputs = wired.sources.into_iter().zip(partitions).map(input).collect();
         let mut readers = layout.subs.iter().flat_map(|sub| &sub.inputs);
         let writes_repartition = readers.any(|input| input.upstream == Some(id.sub));
-        Task::new(inputs, wired.stores, state, self.sequence(id).unwrap_or(0), writes_repartition)
+        Task::new(inputs, wired.stores, wired.clocks, state, self.sequence(id).unwrap_or(0), writes_repartition)
     }
 
     /// Builds all running tasks anew from what is committed and reads their inputs again from there.

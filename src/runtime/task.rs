@@ -10,7 +10,7 @@ use crate::codec::position::Position;
 use crate::error::{Error, ErrorKind, Place};
 use crate::operators::source::{Bad, BadInput, InputPlace, Inputs, SourcePort, SourceTime, Verdict};
 use crate::operators::stores::StorePort;
-use crate::operators::{Cx, Drops, Failure, Signal};
+use crate::operators::{ClockPort, Cx, Drops, Failure, Signal};
 use crate::record::{InputNumber, Offset, TopicPartition};
 use crate::state::TaskState;
 use crate::time::Timestamp;
@@ -63,6 +63,10 @@ impl Input {
 pub(crate) struct Task {
     pub(crate) inputs: Vec<Input>,
     pub(crate) stores: Vec<Box<dyn StorePort>>,
+    /// What it does by the time of day.
+    clocks: Vec<Box<dyn ClockPort>>,
+    /// True while an operator has more to do than fitted in one step.
+    more: bool,
     /// What its stores stand on.
     pub(crate) state: TaskState,
     /// The number of transactions that this task has committed, over all its owners.
@@ -94,13 +98,26 @@ impl Task {
     pub(crate) fn new(
         inputs: Vec<Input>,
         stores: Vec<Box<dyn StorePort>>,
+        clocks: Vec<Box<dyn ClockPort>>,
         state: TaskState,
         sequence: u64,
         writes_repartition: bool,
     ) -> Self {
         let (cx, numbers) = (Cx::default(), Inputs::default());
         let owes_markers = writes_repartition;
-        Self { inputs, stores, state, sequence, cx, numbers, dirty: false, moved: false, owes_markers }
+        Self {
+            inputs,
+            stores,
+            clocks,
+            more: false,
+            state,
+            sequence,
+            cx,
+            numbers,
+            dirty: false,
+            moved: false,
+            owes_markers,
+        }
     }
 
     /// Puts records of an input into its queue.
@@ -120,7 +137,14 @@ impl Task {
     /// number of records it processed.
     pub(crate) fn step(&mut self, max: usize, wall: Timestamp) -> Result<usize, Stop> {
         self.cx.wall = wall;
-        let mut done = 0;
+        let mut done = self.go_on()?;
+        for clock in &mut self.clocks {
+            if clock.due().is_none_or(|due| due <= wall) && clock.tick(&mut self.cx) {
+                done += 1;
+                self.dirty = true;
+            }
+        }
+        self.check()?;
         while done < max {
             self.take_markers()?;
             let Some((input, limit)) = self.next() else { break };
@@ -141,7 +165,24 @@ impl Task {
             input.port.tell_time(&mut self.cx);
         }
         self.check()?;
+        // Time alone may have had results: a window that has closed.
+        self.dirty |= !self.cx.out.is_empty();
         Ok(done)
+    }
+
+    /// Goes on with what did not fit in one step, as when time has closed very many windows: the operators that have more
+    /// to do are told the time again. Gives 1 where there was such work.
+    fn go_on(&mut self) -> Result<usize, Stop> {
+        self.more |= self.cx.take_more_to_do();
+        if !std::mem::take(&mut self.more) {
+            return Ok(0);
+        }
+        for input in &mut self.inputs {
+            let watermark = input.port.watermark();
+            input.port.signal(Signal::Watermark(watermark), &mut self.cx);
+        }
+        self.dirty = true;
+        self.check().map(|()| 1)
     }
 
     /// Takes what the heads of the queues say of time upstream.
@@ -252,8 +293,11 @@ impl Task {
         self.cx.all_markers = all_markers;
         self.cx.markers_owed = false;
         for input in &mut self.inputs {
+            // What a filter has dropped moved time as well.
+            input.port.tell_time(&mut self.cx);
             input.port.signal(Signal::Flush, &mut self.cx);
         }
+        self.more |= self.cx.take_more_to_do();
         self.owes_markers = self.cx.markers_owed;
         self.check()
     }
@@ -274,6 +318,11 @@ impl Task {
     /// True where something is to be committed.
     pub(crate) fn is_dirty(&self) -> bool {
         self.dirty || self.moved || !self.cx.out.is_empty()
+    }
+
+    /// When the task wants to be called by the time of day, if it does.
+    pub(crate) fn clock_due(&self) -> Option<Timestamp> {
+        self.clocks.iter().map(|clock| clock.due().unwrap_or(Timestamp::MIN)).min()
     }
 
     /// Makes the task part of the running transaction.
@@ -344,7 +393,7 @@ impl Task {
         }
         self.sequence += 1;
         self.numbers.clear();
-        self.dirty = false;
+        self.dirty = self.more;
         self.moved = false;
     }
 }

@@ -170,11 +170,18 @@ impl StreamThread {
                 Turn::Worked
             }
             _ if worked => Turn::Worked,
-            Some(due) => Turn::Idle(due.min(LONGEST_SLEEP)),
-            None => Turn::Idle(LONGEST_SLEEP),
+            Some(due) => Turn::Idle(due.min(self.until_clocks())),
+            None => Turn::Idle(self.until_clocks()),
         };
         self.report(false);
         Ok(turn)
+    }
+
+    /// How long to sleep at most: the tasks' own clocks may be due.
+    fn until_clocks(&self) -> Duration {
+        let wall = self.parts.clock.wall();
+        let due = self.running().filter_map(Task::clock_due).min();
+        due.map_or(LONGEST_SLEEP, |due| Duration::from_millis(due.millis_since(wall)).min(LONGEST_SLEEP))
     }
 
     fn sleep(&mut self, timeout: Duration) {

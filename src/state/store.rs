@@ -146,6 +146,23 @@ impl<K: Key, V: Data> Store<K, V> {
         Ok(RowId(self.cache.soil(place, self.keep_before)))
     }
 
+    /// As [`touch`](Self::touch), for a key that the caller knows to have no row: nothing is read from below.
+    ///
+    /// # Errors
+    /// When the key cannot be written in its format.
+    pub fn touch_absent(&mut self, key: &K) -> Result<RowId> {
+        let place = if let Some(place) = self.cache.find(key) {
+            place
+        } else {
+            let mut bytes = std::mem::take(&mut self.scratch);
+            self.encode_key(key, &mut bytes)?;
+            let place = self.cache.insert(key.clone(), None, bytes.len(), None);
+            self.scratch = bytes;
+            place
+        };
+        Ok(RowId(self.cache.soil(place, self.keep_before)))
+    }
+
     /// A touched row.
     pub fn row(&self, id: RowId) -> Option<&Row<V>> {
         self.cache.entry(self.cache.dirty()[id.0 as usize].place).row.as_ref()

@@ -9,9 +9,9 @@ use super::layout::{Layout, Renames, SubLayout};
 use super::plan::edge_fingerprint;
 use super::plan::{Plan, SubTopology};
 use crate::codec::marker::{Activity, Marker};
-use crate::operators::Emission;
 use crate::operators::source::{BadInput, SourcePort};
 use crate::operators::stores::StorePort;
+use crate::operators::{ClockPort, Emission};
 use crate::state::TaskState;
 use crate::time::Timestamp;
 
@@ -66,6 +66,8 @@ pub struct WiredTask {
     pub sources: Vec<Box<dyn SourcePort>>,
     /// One a store, in the order of [`SubLayout::stores`].
     pub stores: Vec<Box<dyn StorePort>>,
+    /// What is done by the time of day.
+    pub clocks: Vec<Box<dyn ClockPort>>,
 }
 
 /// A task while it is being made.
@@ -76,11 +78,12 @@ pub struct Wiring<'a> {
     sub: &'a SubTopology,
     sources: Vec<Box<dyn SourcePort>>,
     stores: Vec<Box<dyn StorePort>>,
+    clocks: Vec<Box<dyn ClockPort>>,
 }
 
 impl<'a> Wiring<'a> {
     pub(super) fn new(context: &TaskContext<'a>, graph: &'a Graph, plan: &'a Plan, sub: &'a SubTopology) -> Self {
-        Self { context: *context, graph, plan, sub, sources: Vec::new(), stores: Vec::new() }
+        Self { context: *context, graph, plan, sub, sources: Vec::new(), stores: Vec::new(), clocks: Vec::new() }
     }
 
     pub(super) fn finish(mut self) -> WiredTask {
@@ -88,7 +91,8 @@ impl<'a> Wiring<'a> {
         self.stores.reverse();
         debug_assert_eq!(self.sources.len(), self.sub.inputs.len(), "each input has its source");
         debug_assert_eq!(self.stores.len(), self.sub.stores.len(), "each store has its port");
-        WiredTask { sources: self.sources, stores: self.stores }
+        self.clocks.reverse();
+        WiredTask { sources: self.sources, stores: self.stores, clocks: self.clocks }
     }
 
     /// A source is ready.
@@ -99,6 +103,11 @@ impl<'a> Wiring<'a> {
     /// A store is ready.
     pub fn add_store(&mut self, store: Box<dyn StorePort>) {
         self.stores.push(store);
+    }
+
+    /// Something that goes by the time of day is ready.
+    pub fn add_clock(&mut self, clock: Box<dyn ClockPort>) {
+        self.clocks.push(clock);
     }
 
     /// The node's name.

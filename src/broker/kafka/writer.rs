@@ -85,10 +85,10 @@ impl Writer for KafkaWriter {
         for record in records.iter() {
             let name = records.topic_name(record.topic);
             let Some(known) = self.topics.get(name) else { continue };
-            let partition = match (record.partitioning, record.key) {
+            let partition = match (record.partitioning, record.partitioning.placed(record.key)) {
                 (Partitioning::Fixed(partition), _) => partition,
-                (Partitioning::ByKey, Some(key)) => partition_of(key, known.partitions),
-                (Partitioning::ByKey, None) => known.turn,
+                (_, Some(key)) => partition_of(key, known.partitions),
+                (_, None) => known.turn,
             };
             let origin = Origin { task: 0, input: record.input };
             while let Err(failure) = known.topic.produce(partition, &record, origin) {

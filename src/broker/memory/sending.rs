@@ -120,7 +120,7 @@ fn check(
     let limits = directory.0[record.topic.index()].ok_or_else(|| errors::unknown_topic(name))?;
     let partition = match record.partitioning {
         Partitioning::Fixed(partition) => partition,
-        Partitioning::ByKey => choose(record.key, limits.partitions)?,
+        by_key => choose(by_key.placed(record.key), limits.partitions)?,
     };
     let at = || TopicPartition::new(name.clone(), partition);
     if partition >= limits.partitions {

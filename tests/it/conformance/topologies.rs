@@ -2,7 +2,14 @@
 //! `tests/conformance/generator/src/main/java/conformance/Topologies.java`. Keys and values are text; a number is its
 //! decimal digits.
 
-use millstream::{Builder, Table, Topic, Topology};
+use std::fmt::Display;
+use std::time::Duration;
+
+use millstream::dsl::{Cogrouped, Setup, WindowedBy, Windowing};
+use millstream::operators::Reject;
+use millstream::operators::processor::{Context, Processor, Stored, Timer};
+use millstream::window::{HoppingWindows, SessionWindows, SlidingWindows, TumblingWindows, Windowed};
+use millstream::{Builder, Data, Grouped, Record, Table, Timestamp, Topic, Topology};
 
 /// The stateless topologies get no nulls.
 const IN: Topic<String, String> = Topic::new("in");
@@ -15,15 +22,30 @@ const UPDATES_OUT: Topic<String, Option<String>> = Topic::new("out");
 type Declare = fn(&Builder);
 
 /// The topologies that are built, by name.
-pub(super) const ALL: [(&str, Declare); 8] = [
+pub(super) const ALL: [(&str, Declare); 23] = [
     ("aggregate-concat", aggregate_concat),
+    ("cogroup", |b| cogrouped(b).aggregate(String::new).to(OUT)),
+    ("cogroup-tumbling", |b| write_windows(&cogrouped(b).windowed(TUMBLING_FOR_AN_HOUR).aggregate(String::new))),
     ("count", count),
     ("filter-map-flatmap", filter_map_flatmap),
     ("filter-not-select-key", filter_not_select_key),
     ("group-by-new-key-count", group_by_new_key_count),
+    ("hopping-sum-grace", |b| sums(&grouped(b).windowed(HOPPING))),
+    ("hopping-sum-on-close", |b| sums(&grouped(b).windowed(HOPPING).on_close())),
+    ("punctuate-event-time", |b| count_and_tell(b, false)),
+    ("punctuate-wall-clock", |b| count_and_tell(b, true)),
     ("reduce-sum", reduce_sum),
     ("repartition-count", repartition_count),
+    ("session-count", |b| counts(&grouped(b).windowed(SESSIONS))),
+    ("session-count-on-close", |b| counts(&grouped(b).windowed(SESSIONS).on_close())),
+    ("sliding-count", |b| counts(&grouped(b).windowed(SLIDING))),
+    ("sliding-count-on-close", |b| counts(&grouped(b).windowed(SLIDING).on_close())),
     ("split-and-merge", split_and_merge),
+    ("suppress-time-limit", |b| write_counts(&b.source(IN).stream().group_by_key().count().suppress_for(TEN))),
+    ("tumbling-count", |b| counts(&grouped(b).windowed(TumblingWindows::of(TEN)))),
+    ("tumbling-count-final", |b| write_windows(&grouped(b).windowed(TUMBLING).count().until_close())),
+    ("tumbling-count-on-close", |b| counts(&grouped(b).windowed(TUMBLING).on_close())),
+    ("tumbling-sum-grace", |b| sums(&grouped(b).windowed(TUMBLING))),
 ];
 
 /// The topology of a name; `None` where none has it.
@@ -102,4 +124,74 @@ fn group_by_new_key_count(b: &Builder) {
 fn repartition_count(b: &Builder) {
     let grouped = b.source(IN).stream().rekey(|_, value| format!("g{}", number(value) % 4));
     write_counts(&grouped.repartition().partitions(1).named("by-group").stream().group_by_key().count());
+}
+
+const FIVE: Duration = Duration::from_secs(5);
+const TEN: Duration = Duration::from_secs(10);
+const TUMBLING: TumblingWindows = TumblingWindows::of(TEN).grace(FIVE);
+const TUMBLING_FOR_AN_HOUR: TumblingWindows = TumblingWindows::of(TEN).grace(Duration::from_hours(1));
+const HOPPING: HoppingWindows = HoppingWindows::of(TEN, FIVE).grace(FIVE);
+const SLIDING: SlidingWindows = SlidingWindows::of(TEN).grace(FIVE);
+const SESSIONS: SessionWindows = SessionWindows::of(FIVE).grace(FIVE);
+
+fn grouped(b: &Builder) -> Grouped<String, String> {
+    b.source(IN).stream().group_by_key()
+}
+
+/// Windowed keys leave as `key@start/end`.
+fn write_windows<A: Data + Display>(table: &Table<Windowed<String>, A>) {
+    let text = |key: &Windowed<String>, _: &Option<A>| format!("{}@{}", key.key, key.window);
+    table.to_stream().rekey(text).map_values(|value| value.map(|value| value.to_string())).to(UPDATES_OUT);
+}
+
+fn counts<W: Windowing<String, Out = Windowed<String>>>(windows: &WindowedBy<String, String, W>) {
+    write_windows(&windows.count());
+}
+
+fn sums<W: Windowing<String, Out = Windowed<String>>>(windows: &WindowedBy<String, String, W>) {
+    write_windows(&windows.reduce(|sum, more| *sum = (number(sum) + number(&more)).to_string()));
+}
+
+fn cogrouped(b: &Builder) -> Cogrouped<String, String> {
+    const LEFT: Topic<String, Option<String>> = Topic::new("left");
+    const RIGHT: Topic<String, Option<String>> = Topic::new("right");
+    let append = |side: &'static str| {
+        move |_: &String, so_far: &mut String, value: Option<String>| {
+            so_far.push_str(side);
+            so_far.push_str(&present(value));
+        }
+    };
+    let left = b.source(LEFT).stream().group_by_key().cogroup(append("L"));
+    left.and(&b.source(RIGHT).stream().group_by_key(), append("R"))
+}
+
+/// Counts records and forwards ("tick", count) when its timer goes off, at the time it has come to.
+struct Counting(Stored<u32, u64>);
+
+impl Processor<String, String> for Counting {
+    type Key = String;
+    type Value = String;
+
+    fn process(&self, _: Record<String, String>, cx: &mut Context<'_, String, String>) -> Result<(), Reject> {
+        cx.update(&self.0, &0, |count| *count.get_or_insert(0) += 1);
+        Ok(())
+    }
+
+    fn punctuate(&self, _: Timer, at: Timestamp, cx: &mut Context<'_, String, String>) -> Result<(), Reject> {
+        let count = cx.get(&self.0, &0).unwrap_or(0);
+        cx.forward_at("tick".into(), count.to_string(), at);
+        Ok(())
+    }
+}
+
+fn count_and_tell(b: &Builder, by_clock: bool) {
+    let make = move |setup: &mut Setup<'_, '_>| {
+        if by_clock {
+            setup.every_by_clock(TEN)
+        } else {
+            setup.every(TEN)
+        };
+        Counting(setup.store("records"))
+    };
+    b.source(IN).stream().process(make).to(OUT);
 }

@@ -1,0 +1,160 @@
+//! Windows, cogroups and processors through whole tasks.
+
+use std::time::Duration;
+
+use super::testing::{Driver, Message, text};
+use super::{Builder, Setup, Topic};
+use crate::codec::Codec;
+use crate::operators::processor::{Context, Processor, Stored};
+use crate::operators::{DropReason, Reject};
+use crate::record::Record;
+use crate::topology::TaskOptions;
+use crate::window::{
+    GivenWindows, HoppingWindows, SessionWindowed, SessionWindows, TumblingWindows, Window, Windowed, WindowedText,
+};
+
+const IN: Topic<String, String> = Topic::new("in");
+const LEFT: Topic<String, String> = Topic::new("left");
+const RIGHT: Topic<String, String> = Topic::new("right");
+const OUT: Topic<Windowed<String>, String, WindowedText> = Topic::new("out");
+const LATE: Topic<String, String> = Topic::new("late");
+
+const TEN: TumblingWindows = TumblingWindows::of(Duration::from_millis(10));
+
+#[expect(clippy::needless_pass_by_value, reason = "the signature that a reduce asks for")]
+fn append(joined: &mut String, more: String) {
+    joined.push_str(&more);
+}
+
+#[test]
+fn windows_that_make_no_sense_are_mistakes_with_their_lines() {
+    let b = Builder::new("wrong");
+    let grouped = b.source(IN).stream().group_by_key();
+    grouped.windowed(HoppingWindows::of(Duration::from_millis(5), Duration::from_millis(6))).reduce(append).to(OUT);
+    grouped.windowed(SessionWindows::of(Duration::ZERO)).reduce(append).named("sessions").to(OUT);
+    b_combined(&b);
+    let mistakes = b.build().err().unwrap();
+    let texts: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
+    assert_eq!(texts.len(), 3, "{texts:?}");
+    assert!(texts.iter().all(|text| text.contains("windowed_tests.rs")), "{texts:?}");
+    assert!(texts[0].contains("leave gaps") && texts[1].contains("a gap of"), "{texts:?}");
+}
+
+fn b_combined(b: &Builder) {
+    let other = b.source(LEFT).stream();
+    let combined = other.group_by(|_, value| value.clone()).combine();
+    combined.windowed(TEN).reduce(append).named("combined").to(OUT);
+}
+
+#[test]
+fn results_on_closing_come_once_and_late_records_have_a_stream() {
+    for batch in [1, 2, usize::MAX] {
+        let mut driver = Driver::new(&build(|b| {
+            let windows = b.source(IN).stream().group_by_key().windowed(TEN).on_close().reduce(append);
+            windows.to(OUT);
+            windows.late().map_values(|late| format!("{}<{}", late.value, late.window)).to(LATE);
+        }));
+        driver.batch = batch;
+        driver.send_all("in", &[text("a", "1", 1), text("b", "2", 9), text("a", "3", 11), text("a", "4", 2)]);
+        driver.send_all("in", &[text("a", "5", 12), text("a", "6", 30)]);
+        driver.run();
+        assert_eq!(driver.texts("out"), ["a@0/10=1@1", "b@0/10=2@9", "a@10/20=35@12"], "batches of {batch}");
+        assert_eq!(driver.texts("late"), ["a=4<0/10@2"], "batches of {batch}");
+        assert_eq!(driver.drops.get(DropReason::Late), 1);
+    }
+}
+
+fn build(declare: impl Fn(&Builder)) -> crate::topology::Topology {
+    let b = Builder::new("t");
+    declare(&b);
+    b.build().unwrap()
+}
+
+#[test]
+fn all_results_of_one_window_meet_in_the_window_of_their_key() {
+    const RESULTS: Topic<Windowed<String>, String> = Topic::new("in");
+    let topology = build(|b| {
+        b.source(RESULTS)
+            .stream()
+            .group_by_key()
+            .windowed(GivenWindows::up_to(Duration::from_millis(10)))
+            .on_close()
+            .top(2, |text| text.as_bytes()[1])
+            .to_stream()
+            .map_values(|top| top.map_or_else(String::new, |top| top.as_slice().join(",")))
+            .to(OUT);
+    });
+    let mut driver = Driver::new(&topology);
+    for (value, start, time) in [("a1", 0, 1), ("b2", 0, 2), ("c3", 0, 3), ("a1", 5, 9), ("a1", 10, 12), ("-0", 90, 99)]
+    {
+        let mut key = Vec::new();
+        let window = Window::of_millis(start, start + 10);
+        SessionWindowed.encode(&Windowed::new("all".to_owned(), window), &mut key).unwrap();
+        driver.send("in", Message { key: Some(key), ..text("", value, time) });
+    }
+    driver.run();
+    assert_eq!(driver.texts("out"), ["all@0/10=c3,b2@3", "all@5/15=a1@9", "all@10/20=a1@12"]);
+}
+
+#[test]
+fn the_streams_of_a_cogroup_share_one_clock() {
+    let topology = build(|b| {
+        let left = b.source(LEFT).stream().group_by_key();
+        let right = b.source(RIGHT).stream().group_by_key();
+        let both = left.cogroup(|_, so_far: &mut String, value| so_far.push_str(&value));
+        both.and(&right, |_, so_far, value| so_far.push_str(&value.to_uppercase()))
+            .windowed(TEN)
+            .on_close()
+            .aggregate(String::new)
+            .to(OUT);
+    });
+    let mut driver = Driver::with(&topology, 1, &TaskOptions::default());
+    driver.send_all("left", &[text("a", "x", 1), text("a", "y", 50)]);
+    driver.run();
+    assert!(driver.texts("out").is_empty(), "the other stream may still have a record for the window");
+    driver.send_all("right", &[text("a", "z", 3), text("a", "z", 20)]);
+    driver.run();
+    assert_eq!(driver.texts("out"), ["a@0/10=xZ@3"]);
+}
+
+struct Two(Stored<String, u64>, Stored<u32, String>);
+
+impl Processor<String, String> for Two {
+    type Key = String;
+    type Value = String;
+
+    fn process(&self, record: Record<String, String>, cx: &mut Context<'_, String, String>) -> Result<(), Reject> {
+        if record.value == "bad" {
+            return Err(Reject::because("it is bad"));
+        }
+        cx.update(&self.0, &record.key, |count| *count.get_or_insert(0) += 1);
+        let last = cx.get(&self.1, &0).unwrap_or_default();
+        cx.put(&self.1, &0, record.value);
+        let counts: Vec<String> = cx.rows(&self.0).into_iter().map(|(key, count)| format!("{key}{count}")).collect();
+        cx.forward(record.key, format!("{last}|{}", counts.join(",")));
+        Ok(())
+    }
+}
+
+#[test]
+fn a_processor_has_its_stores_in_the_plan_and_in_its_hands() {
+    let topology = build(|b| {
+        let make = |setup: &mut Setup<'_, '_>| {
+            setup.every(Duration::from_secs(1));
+            Two(setup.store("counts"), setup.store("last"))
+        };
+        b.source(IN).stream().process(make).named("two").to(LATE);
+    });
+    let stores: Vec<&str> = topology.plan().subs[0].stores.iter().map(|name| &**name).collect();
+    assert_eq!(stores, ["counts", "last", "two-timers"]);
+    let mut driver = Driver::new(&topology);
+    driver.send_all("in", &[text("a", "1", 1), text("b", "2", 2), text("a", "3", 3)]);
+    driver.run();
+    assert_eq!(driver.texts("late"), ["a=|a1@1", "b=1|a1,b1@2", "a=2|a2,b1@3"]);
+    let named: Vec<String> = driver.stores(0).into_iter().map(|(name, _)| name).collect();
+    assert_eq!(named, stores, "the task has them in the plan's order");
+    assert_eq!(driver.log("app-counts-changelog").len(), 2);
+    driver.send("in", text("a", "bad", 4));
+    driver.step(true);
+    assert_eq!(driver.failures.len(), 1);
+}

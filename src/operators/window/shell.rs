@@ -1,0 +1,190 @@
+//! What all windowed aggregations have in common: the inputs' clocks, when results go out, and how time goes on after
+//! them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Emit, Made, Windows};
+use crate::operators::{Change, Cx, Out, Signal};
+use crate::time::Timestamp;
+
+/// How many windows are closed at once.
+pub const PORTION: usize = 4096;
+
+/// Windows, with what they owe to those downstream. Its inputs share one clock: the least of theirs.
+pub struct Shell<K, O, A> {
+    pub(super) name: Arc<str>,
+    pub(super) windows: Box<dyn Windows<K, O, A>>,
+    pub(super) made: Made<O, A>,
+    emit: Emit,
+    hold: Duration,
+    portion: usize,
+    clocks: Vec<Timestamp>,
+    /// Inputs that time goes on without.
+    idle: Vec<bool>,
+    flushed: Vec<bool>,
+    seen: Timestamp,
+    told: Timestamp,
+    out: Out<O, Change<A>>,
+}
+
+impl<K, O: Clone, A: Clone> Shell<K, O, A> {
+    /// `windows` with `inputs` inputs, whose results may lie `hold` behind the watermark that releases them.
+    #[must_use]
+    pub fn new(
+        name: Arc<str>,
+        windows: Box<dyn Windows<K, O, A>>,
+        inputs: usize,
+        emit: Emit,
+        hold: Duration,
+        out: Out<O, Change<A>>,
+    ) -> Self {
+        Self {
+            name,
+            windows,
+            made: Made { updates: Vec::new(), missed: Vec::new() },
+            emit,
+            hold,
+            portion: PORTION,
+            clocks: vec![Timestamp::MIN; inputs],
+            idle: vec![false; inputs],
+            flushed: vec![false; inputs],
+            seen: Timestamp::MIN,
+            told: Timestamp::MIN,
+            out,
+        }
+    }
+
+    /// Closes so many windows at once.
+    #[must_use]
+    pub const fn portion(mut self, portion: usize) -> Self {
+        self.portion = portion;
+        self
+    }
+
+    /// An input's clock has come to `watermark`; gives that of all.
+    pub(super) fn advance(&mut self, input: usize, watermark: Timestamp) -> Timestamp {
+        let clock = &mut self.clocks[input];
+        *clock = watermark.max(*clock);
+        self.idle[input] = false;
+        self.look();
+        self.seen
+    }
+
+    /// Looks at the clocks of the inputs that are not idle. While all are, time stands still.
+    fn look(&mut self) {
+        let active = self.clocks.iter().zip(&self.idle).filter(|(_, idle)| !**idle);
+        if let Some(least) = active.map(|(clock, _)| *clock).min() {
+            self.seen = self.seen.max(least);
+        }
+    }
+
+    /// The watermark that the results of a record carry.
+    pub(super) fn stamp(&self) -> Timestamp {
+        match self.emit {
+            Emit::EachUpdate => self.seen.minus(self.hold),
+            Emit::EachCommit | Emit::OnClose => self.told,
+        }
+    }
+
+    /// A batch has been added.
+    pub(super) fn after_batch(&mut self, cx: &mut Cx) {
+        match self.emit {
+            Emit::EachUpdate => self.out.push(&mut self.made.updates, cx),
+            Emit::EachCommit => {}
+            Emit::OnClose => self.close_and_tell(cx),
+        }
+    }
+
+    /// A signal has come on an input.
+    pub(super) fn signal(&mut self, input: usize, signal: Signal, cx: &mut Cx) {
+        match signal {
+            Signal::Watermark(_) | Signal::Idle => {
+                match signal {
+                    Signal::Watermark(watermark) => {
+                        self.advance(input, watermark);
+                    }
+                    _ => {
+                        self.idle[input] = true;
+                        self.look();
+                    }
+                }
+                if self.idle.iter().all(|idle| *idle) {
+                    return self.out.signal(Signal::Idle, cx);
+                }
+                match self.emit {
+                    Emit::EachUpdate => self.tell(cx),
+                    Emit::EachCommit => {}
+                    Emit::OnClose => self.close_and_tell(cx),
+                }
+            }
+            Signal::Flush => {
+                self.flushed[input] = true;
+                if self.flushed.iter().all(|flushed| *flushed) {
+                    self.flushed.fill(false);
+                    self.flush(cx);
+                }
+            }
+        }
+    }
+
+    fn flush(&mut self, cx: &mut Cx) {
+        match self.emit {
+            Emit::OnClose => {
+                self.close_and_tell(cx);
+                self.windows.flush(None, &mut self.made, cx);
+            }
+            Emit::EachUpdate => {
+                self.close(cx);
+                self.windows.flush(None, &mut self.made, cx);
+                self.tell(cx);
+            }
+            Emit::EachCommit => {
+                // What has changed goes out before its row is deleted, and before the time that deletes it.
+                self.windows.flush(Some(self.told), &mut self.made, cx);
+                if cx.failed() {
+                    return;
+                }
+                self.out.push(&mut self.made.updates, cx);
+                self.close(cx);
+                self.windows.flush(None, &mut self.made, cx);
+                self.tell(cx);
+            }
+        }
+        if !cx.failed() {
+            self.out.signal(Signal::Flush, cx);
+        }
+    }
+
+    fn close(&mut self, cx: &mut Cx) -> bool {
+        let mut budget = self.portion;
+        match self.windows.close(self.seen, self.told, &mut budget, &mut self.made) {
+            Ok(true) => true,
+            Ok(false) => {
+                cx.more_to_do();
+                false
+            }
+            Err(error) => {
+                cx.stop(error);
+                false
+            }
+        }
+    }
+
+    /// First the results, then the time that released them: all of it, or none.
+    fn close_and_tell(&mut self, cx: &mut Cx) {
+        let done = self.close(cx);
+        self.out.push(&mut self.made.updates, cx);
+        if done {
+            self.tell(cx);
+        }
+    }
+
+    fn tell(&mut self, cx: &mut Cx) {
+        let now = self.seen.minus(self.hold);
+        if now > self.told && !cx.failed() {
+            self.told = now;
+            self.out.signal(Signal::Watermark(now), cx);
+        }
+    }
+}
