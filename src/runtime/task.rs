@@ -60,6 +60,7 @@ impl Input {
 }
 
 /// One sub-topology for one partition number.
+#[expect(clippy::struct_excessive_bools, reason = "each is a reason of its own to commit or to go on")]
 pub(crate) struct Task {
     pub(crate) inputs: Vec<Input>,
     pub(crate) stores: Vec<Box<dyn StorePort>>,

@@ -176,7 +176,7 @@ fn difference(shuffled: &[Stored], updates: &[Stored], expected: &Sums) -> Strin
     let newest = sums::newest(updates);
     let wrong = expected.iter().find(|(product, sum)| newest.get(*product) != Some(sum));
     let Some((product, sum)) = wrong else { return String::new() };
-    let mut text = format!("{product}: expected {}, found {:?}\n", sum.transactions, newest.get(product));
+    let mut lines = vec![format!("{product}: expected {}, found {:?}", sum.transactions, newest.get(product))];
     let mut all = 0;
     for message in shuffled {
         let frame = Frame::read(message.value()).expect("a frame");
@@ -186,14 +186,14 @@ fn difference(shuffled: &[Stored], updates: &[Stored], expected: &Sums) -> Strin
                 let (_, more) = sums::of_total(record.value.expect("a total"));
                 all += more.transactions;
                 let (partition, offset, more) = (message.partition, message.offset, more.transactions);
-                text += &format!("shuffled {partition}@{offset}: {more}, in all {all}, {markers:?}\n");
+                lines.push(format!("shuffled {partition}@{offset}: {more}, in all {all}, {markers:?}"));
             }
         }
     }
     for update in updates.iter().filter(|update| update.key() == product) {
-        text += &format!("updated @{}: {}\n", update.offset, sums::of_total(update.value()).1.transactions);
+        lines.push(format!("updated @{}: {}", update.offset, sums::of_total(update.value()).1.transactions));
     }
-    text
+    lines.join("\n")
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! librdkafka's and Kafka's error codes in the words of [`Error`](crate::Error).
+//! librdkafka's and Kafka's error codes in the words of [`Error`].
 
 use super::native::{Code, Failure};
 use crate::error::{Error, ErrorKind, Place};

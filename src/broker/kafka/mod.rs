@@ -1,6 +1,6 @@
 //! Real Kafka behind the port, by way of librdkafka.
 //!
-//! Nothing outside of this module names librdkafka, and [`native`] alone calls it.
+//! Nothing outside of this module names librdkafka, and `native` alone calls it.
 
 mod admin;
 mod committed;

@@ -100,14 +100,11 @@ impl<K, O: Clone, A: Clone> Shell<K, O, A> {
     pub(super) fn signal(&mut self, input: usize, signal: Signal, cx: &mut Cx) {
         match signal {
             Signal::Watermark(_) | Signal::Idle => {
-                match signal {
-                    Signal::Watermark(watermark) => {
-                        self.advance(input, watermark);
-                    }
-                    _ => {
-                        self.idle[input] = true;
-                        self.look();
-                    }
+                if let Signal::Watermark(watermark) = signal {
+                    self.advance(input, watermark);
+                } else {
+                    self.idle[input] = true;
+                    self.look();
                 }
                 if self.idle.iter().all(|idle| *idle) {
                     return self.out.signal(Signal::Idle, cx);
