@@ -166,7 +166,15 @@ impl Reading {
         let slot = self.slots.get_mut(partition).ok_or_else(|| {
             Error::new(ErrorKind::Internal, format!("a fetch of partition {partition} of {assigned} assigned ones"))
         })?;
-        slot.fetch(&self.client, max, into)
+        let (fetched, strays) = slot.fetch(&self.client, max, into)?;
+        // This one's queue is joined to the group's as well, or they would not have come out of it.
+        let joined = self.slots[partition].at.clone();
+        let astray = |slot: &Slot| !strays.is_empty() && (slot.at == joined || strays.contains(&slot.at));
+        for slot in self.slots.iter_mut().filter(|slot| astray(slot)) {
+            tracing::debug!(partition = %slot.at, "records came before the partition's queue was split off");
+            slot.strayed = true;
+        }
+        Ok(fetched)
     }
 }
 
@@ -185,11 +193,14 @@ impl Slot {
         self.queue.ring();
     }
 
-    fn fetch(&mut self, client: &Client, max: usize, into: &mut Batch) -> Result<Fetched> {
+    /// Also gives the partitions whose records strayed into this one's queue.
+    fn fetch(&mut self, client: &Client, max: usize, into: &mut Batch) -> Result<(Fetched, Vec<TopicPartition>)> {
         let mut records = 0;
+        let mut strays = Vec::new();
         if max > 0 && self.queue.take_ring() {
-            let drained = self.queue.drain(max, into);
+            let drained = self.queue.drain(&self.at, max, into);
             records = drained.records;
+            strays.clone_from(&drained.strays);
             if records == max {
                 // There may be more: the bell rings only when an empty queue fills.
                 self.queue.ring();
@@ -209,7 +220,7 @@ impl Slot {
         } else {
             self.end.filter(|end| *end >= self.position).unwrap_or(-1)
         };
-        Ok(Fetched { records, position: self.position, stable_end, high_watermark })
+        Ok((Fetched { records, position: self.position, stable_end, high_watermark }, strays))
     }
 
     fn note(&mut self, client: &Client, drained: Drained) {

@@ -1,6 +1,6 @@
 //! One partition's own queue of fetched records, and the callback that says that a queue is no longer empty.
 
-use std::ffi::{CString, c_void};
+use std::ffi::{CStr, CString, c_void};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -41,10 +41,14 @@ pub(crate) struct Drained {
     pub(crate) end: Option<Offset>,
     /// The partition failed, at this offset.
     pub(crate) failed: Option<(Failure, Offset)>,
+    /// Other partitions whose records came out here and were not taken: while a queue is still joined to the group's,
+    /// draining it drains the group's. They are to be fetched again.
+    pub(crate) strays: Vec<TopicPartition>,
 }
 
 struct Drain<'a> {
     client: *mut sys::rd_kafka_t,
+    of: &'a TopicPartition,
     into: &'a mut Batch,
     left: usize,
     found: Drained,
@@ -96,12 +100,12 @@ impl Queue {
         self.bell.rung.store(true, Ordering::Release);
     }
 
-    /// Appends at most `max` records to `into`, without waiting for any.
-    pub(crate) fn drain(&self, max: usize, into: &mut Batch) -> Drained {
+    /// Appends at most `max` records of the partition `of`, whose queue it is, to `into`, without waiting for any.
+    pub(crate) fn drain(&self, of: &TopicPartition, max: usize, into: &mut Batch) -> Drained {
         if max == 0 {
             return Drained::default();
         }
-        let mut drain = Drain { client: self.client.raw, into, left: max, found: Drained::default() };
+        let mut drain = Drain { client: self.client.raw, of, into, left: max, found: Drained::default() };
         let opaque = std::ptr::from_mut(&mut drain).cast::<c_void>();
         // SAFETY: the callback runs on this thread, within this call, while `drain` is alive and not used otherwise.
         unsafe { sys::rd_kafka_consume_callback_queue(self.raw, 0, Some(on_message), opaque) };
@@ -130,6 +134,18 @@ unsafe extern "C" fn on_nonempty(_client: *mut sys::rd_kafka_t, opaque: *mut c_v
 unsafe extern "C" fn on_message(message: *mut sys::rd_kafka_message_t, opaque: *mut c_void) {
     // SAFETY: the message is librdkafka's for the length of the call; the opaque pointer is the caller's Drain.
     let (message, drain) = unsafe { (&*message, &mut *opaque.cast::<Drain<'_>>()) };
+    if !message.rkt.is_null() {
+        // SAFETY: the topic is alive as long as the message, and so is its name.
+        let topic = unsafe { CStr::from_ptr(sys::rd_kafka_topic_name(message.rkt)) };
+        let partition = u32::try_from(message.partition).unwrap_or(u32::MAX);
+        if partition != drain.of.partition || topic.to_bytes() != drain.of.topic.as_bytes() {
+            let at = TopicPartition::new(topic.to_string_lossy(), partition);
+            if !drain.found.strays.contains(&at) {
+                drain.found.strays.push(at);
+            }
+            return;
+        }
+    }
     match Code::from(message.err) {
         Code::NoError => {
             // SAFETY: a message without an error is a record.
