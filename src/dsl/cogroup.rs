@@ -55,10 +55,10 @@ type Input<K, A> = Rc<dyn Fn() -> Placed<K, A>>;
 ///     .aggregate(String::new)
 ///     .to(SEEN);
 /// let mut driver = Driver::builder(b.build()?).start()?;
-/// driver.send(CLICKS, "a".to_owned(), "/shop".to_owned(), 1)?;
-/// driver.send(ORDERS, "a".to_owned(), 12, 2)?;
+/// driver.send(&CLICKS, &"a".to_owned(), &"/shop".to_owned(), 1)?;
+/// driver.send(&ORDERS, &"a".to_owned(), &12, 2)?;
 /// driver.settle()?;
-/// assert_eq!(driver.take_values(SEEN)?, [("a".to_owned(), "/shop(12)".to_owned())]);
+/// assert_eq!(driver.take_values(&SEEN)?, [("a".to_owned(), "/shop(12)".to_owned())]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[must_use = "groups are nothing by themselves: call .aggregate()"]

@@ -138,10 +138,10 @@ impl<K: Item, V: Item> Stream<K, V> {
     ///     .to(SO_FAR);
     /// let mut driver = Driver::builder(b.build()?).start()?;
     /// for time in [1_000, 4_000, 12_000] {
-    ///     driver.send(LINES, NoKey, "a line".to_owned(), time)?;
+    ///     driver.send(&LINES, &NoKey, &"a line".to_owned(), time)?;
     /// }
     /// driver.settle()?;
-    /// let counts: Vec<u64> = driver.take_values(SO_FAR)?.into_iter().map(|(_, count)| count).collect();
+    /// let counts: Vec<u64> = driver.take_values(&SO_FAR)?.into_iter().map(|(_, count)| count).collect();
     /// assert_eq!(counts, [1, 3]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```

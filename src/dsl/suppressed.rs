@@ -34,10 +34,10 @@ impl<K: Key, V: Data> Table<K, V> {
     /// b.source(CLICKS).stream().group_by_key().count().suppress_for(Duration::from_millis(10)).to(COUNTS);
     /// let mut driver = Driver::builder(b.build()?).start()?;
     /// for time in [0, 3, 10, 19] {
-    ///     driver.send(CLICKS, "a".to_owned(), String::new(), time)?;
+    ///     driver.send(&CLICKS, &"a".to_owned(), &String::new(), time)?;
     ///     driver.settle()?;
     /// }
-    /// assert_eq!(driver.take_values(COUNTS)?, [("a".to_owned(), 3)]);
+    /// assert_eq!(driver.take_values(&COUNTS)?, [("a".to_owned(), 3)]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[track_caller]
@@ -93,10 +93,10 @@ impl<K: Item, V: Item> Stream<K, V> {
     /// b.source(ORDERS).stream().dedup(Duration::from_secs(60), |_, order| order.clone()).to(ONCE);
     /// let mut driver = Driver::builder(b.build()?).start()?;
     /// for (order, time) in [("7", 0), ("8", 10), ("7", 20), ("7", 60_021)] {
-    ///     driver.send(ORDERS, "a".to_owned(), order.to_owned(), time)?;
+    ///     driver.send(&ORDERS, &"a".to_owned(), &order.to_owned(), time)?;
     /// }
     /// driver.settle()?;
-    /// let orders: Vec<String> = driver.take_values(ONCE)?.into_iter().map(|(_, order)| order).collect();
+    /// let orders: Vec<String> = driver.take_values(&ONCE)?.into_iter().map(|(_, order)| order).collect();
     /// assert_eq!(orders, ["7", "8", "7"]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```

@@ -47,10 +47,10 @@ impl<K: Key, V: Data> Grouped<K, V> {
     ///     .to(FINAL);
     /// let mut driver = Driver::builder(b.build()?).start()?;
     /// for (sold, time) in [(1, 1_000), (2, 12_000), (4, 9_999), (8, 15_000), (16, 3_000)] {
-    ///     driver.send(SOLD, "a".to_owned(), sold, time)?;
+    ///     driver.send(&SOLD, &"a".to_owned(), &sold, time)?;
     /// }
     /// driver.settle()?;
-    /// let finals = driver.take_values(FINAL)?;
+    /// let finals = driver.take_values(&FINAL)?;
     /// // The record at 9,999 came within the grace; the one at 3,000 after the window had closed at 15,000.
     /// assert_eq!(finals.iter().map(|(key, sold)| format!("{key} {sold}")).collect::<Vec<_>>(), ["[a@0/10000] 5"]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -318,10 +318,10 @@ impl<O: Key, A: Data, K: 'static, V: 'static> WindowedTable<O, A, K, V> {
     /// sold.late().map_values(|late| format!("{} missed {}", late.value, late.window)).to(MISSED);
     /// let mut driver = Driver::builder(b.build()?).start()?;
     /// for (sold, time) in [(1, 5), (2, 17), (4, 7)] {
-    ///     driver.send(SOLD, "a".to_owned(), sold, time)?;
+    ///     driver.send(&SOLD, &"a".to_owned(), &sold, time)?;
     /// }
     /// driver.settle()?;
-    /// assert_eq!(driver.take_values(MISSED)?, [("a".to_owned(), "4 missed 0/10".to_owned())]);
+    /// assert_eq!(driver.take_values(&MISSED)?, [("a".to_owned(), "4 missed 0/10".to_owned())]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[track_caller]
