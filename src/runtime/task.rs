@@ -373,8 +373,8 @@ impl Task {
             .iter()
             .map(|input| {
                 let (offset, index) = input.port.position();
-                // With nothing queued the markers behind the last record have been read as well.
-                let offset = if input.port.queued() == 0 && index == 0 { offset.max(input.fetched) } else { offset };
+                // Never the position of the reader: it may run ahead of what it has handed over,
+                // and a record between the two would belong to nobody.
                 let SourceTime { watermark, activity, upstream } = input.port.time();
                 let position = Position { sequence: self.sequence + 1, index, watermark, activity, upstream };
                 (input.partition.clone(), offset, position)
