@@ -2,9 +2,9 @@
 //! touches them. It does no input or output and reads no clock: records are put in ([`Task::fill`]), it is told to work
 //! ([`Task::step`]), and its effects lie in [`Task::out`].
 
-use crate::broker::{Batch, Fetched, Outgoing, OutgoingRecord, Partitioning};
 use std::time::Duration;
 
+use crate::broker::{Batch, Fetched, Outgoing, OutgoingRecord, Partitioning};
 use crate::codec::marker::Activity;
 use crate::codec::position::Position;
 use crate::error::{Error, ErrorKind, Place};
@@ -373,8 +373,7 @@ impl Task {
             .iter()
             .map(|input| {
                 let (offset, index) = input.port.position();
-                // Never the position of the reader: it may run ahead of what it has handed over,
-                // and a record between the two would belong to nobody.
+                // What has been processed, and not where reading stands, which is ahead of it.
                 let SourceTime { watermark, activity, upstream } = input.port.time();
                 let position = Position { sequence: self.sequence + 1, index, watermark, activity, upstream };
                 (input.partition.clone(), offset, position)

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use millstream::broker::{Broker, CommitFailure, GroupEvent, Guarantee};
+use millstream::broker::{Batch, Broker, CommitFailure, GroupEvent, Guarantee};
 use millstream::{Clock, SystemClock};
 
 use crate::broker::{
@@ -55,6 +55,41 @@ fn two_members_share_by_range_and_equal_numbers_stay_together() {
     assert!(broker.group_members(&unique("nobody")).expect("described").is_empty());
     a.assign(&from_start(&all)).expect("assigned");
     a.close(true);
+}
+
+#[test]
+fn a_rebalance_does_not_move_the_position_past_records_that_were_not_handed_over() {
+    let Some(real) = RealBroker::start() else { return };
+    let broker = real.connect();
+    let (input, output) = (topic(&broker, "in", 1), topic(&broker, "out", 1));
+    let (mut writer, _) = joined(&broker, &options(&unique("writer"), "w"), &[&output]);
+    for _ in 0..20 {
+        // Each transaction is a record and a marker: 0 and 1, 2 and 3, …
+        writer.send(0, &records(&input, 0, [&b"x"[..]])).expect("sent");
+        writer.commit(&[offset(&output, 0, 0)]).expect("committed");
+    }
+    writer.close(true);
+    let group = unique("group");
+    let (mut a, _) = joined(&broker, &options(&group, "a"), &[&input]);
+    let mut batch = Batch::default();
+    // The answer that brings the first record brings the others too: they lie in the queue when the rebalance begins,
+    // which throws the records away that were not taken, but not the markers between them.
+    let first = until("a record", || {
+        let fetched = a.fetch(0, 1, &mut batch).expect("readable");
+        (fetched.records > 0).then_some(fetched)
+    });
+    assert_eq!(first.position, 1);
+    let mut b = broker.connect(&options(&group, "b")).expect("connected");
+    b.subscribe(&[&input]).expect("subscribed");
+    assert_eq!(next_event(&mut *a), GroupEvent::Revoked);
+    for _ in 0..100 {
+        let fetched = a.fetch(0, 1, &mut batch).expect("readable");
+        let handed_over = batch.iter().last().expect("the first record").offset;
+        assert_eq!(fetched.position, handed_over + 1, "{fetched:?}");
+    }
+    a.unassign().expect("unassigned");
+    a.close(true);
+    b.close(true);
 }
 
 #[test]

@@ -3,15 +3,16 @@
 //! Each partition has a queue of its own. One that is not fetched fills up to `queued.max.messages.kbytes` and then holds
 //! its broker back, without a pause (which would throw away what has arrived) and without slowing the others.
 //!
-//! **Where reading stands.** The position is ours: the offset after the last record handed over. Control records are not
-//! handed over, but librdkafka counts them in its own position, so after an empty queue the larger of the two holds. Its
-//! position is believed only after a record or an end of partition has come since the last seek: until then control
-//! records of before the seek, which it counts as well, may still be under way.
+//! **Where reading stands.** The position is ours: the offset after the last record handed over, or the end of partition
+//! that came after it, which takes it past the control records there. `rd_kafka_position` is not asked: it goes on with
+//! every control record, also with those of a queue that a rebalance has made outdated, whose records librdkafka throws
+//! away. It would pass records that nobody has seen.
 //!
 //! **What can be read.** The position of a committed reader never passes the last stable offset, which never passes the
 //! high watermark. So where the position is the high watermark, it is the last stable offset too, and this is known with
-//! the very answer that brought the last record. Elsewhere (someone's transaction is open, or compaction took the last
-//! records) the end of partition tells, which comes one empty fetch later (`fetch.wait.max.ms`) and once per end.
+//! the very answer that brought the last record. Elsewhere (control records are last, as behind every transaction;
+//! someone's transaction is open; compaction took the last records) the end of partition tells, which comes one empty
+//! fetch later (`fetch.wait.max.ms`) and once per end.
 //!
 //! A commit is answered before its markers are written. So for some milliseconds a reader that has everything it can
 //! read has not everything that is committed: whoever needs the latter reads up to the high watermark.
@@ -205,7 +206,7 @@ impl Slot {
                 // There may be more: the bell rings only when an empty queue fills.
                 self.queue.ring();
             }
-            self.note(client, drained);
+            self.note(drained);
         }
         if records == 0
             && let Some(error) = &self.failed
@@ -223,7 +224,7 @@ impl Slot {
         Ok((Fetched { records, position: self.position, stable_end, high_watermark }, strays))
     }
 
-    fn note(&mut self, client: &Client, drained: Drained) {
+    fn note(&mut self, drained: Drained) {
         let Drained { last, end, failed, .. } = drained;
         if let Some(last) = last {
             self.position = last + 1;
@@ -233,11 +234,6 @@ impl Slot {
             self.position = self.position.max(end);
             self.end = Some(end);
             self.settled = true;
-        }
-        if self.settled
-            && let Some(position) = self.probe.position(client)
-        {
-            self.position = self.position.max(position);
         }
         if let Some((failure, offset)) = failed {
             self.fail(&failure, Some(offset));

@@ -69,12 +69,6 @@ impl PartitionList {
         self.0
     }
 
-    /// The offset of the first element.
-    pub(crate) fn first_offset(&self) -> Option<Offset> {
-        // SAFETY: the list is alive; `elems` holds `cnt` elements.
-        unsafe { ((*self.0).cnt > 0).then(|| (*(*self.0).elems).offset) }
-    }
-
     pub(crate) fn elements(&self) -> Vec<Element> {
         // SAFETY: the list is alive and ours.
         unsafe { Self::read(self.0) }

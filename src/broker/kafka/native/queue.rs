@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rdkafka::bindings as sys;
 
-use super::list::PartitionList;
 use super::{Client, Code, Failure, text_of};
 use crate::broker::batch::{Batch, RawRecord};
 use crate::broker::kafka::signal::Signal;
@@ -218,12 +217,11 @@ unsafe fn headers_of(message: &sys::rd_kafka_message_t) -> Headers {
         .collect()
 }
 
-/// Asks where one partition's reading stands, without asking the broker.
+/// Knows what the broker last said of one partition, without asking it again.
 #[derive(Debug)]
 pub(crate) struct Probe {
     topic: CString,
     partition: i32,
-    list: PartitionList,
 }
 
 impl Probe {
@@ -231,16 +229,7 @@ impl Probe {
         Self {
             topic: CString::new(&*at.topic).unwrap_or_default(),
             partition: i32::try_from(at.partition).unwrap_or(i32::MAX),
-            list: PartitionList::of([(at, 0)]),
         }
-    }
-
-    /// The offset after the last record or control record that was taken from the queue, where there was one.
-    pub(crate) fn position(&self, client: &Client) -> Option<Offset> {
-        // SAFETY: handle and list are alive.
-        let code = unsafe { sys::rd_kafka_position(client.raw, self.list.as_ptr()) };
-        let offset = self.list.first_offset().filter(|offset| *offset >= 0);
-        if Code::from(code) == Code::NoError { offset } else { None }
     }
 
     /// The high watermark of the last answer of the broker, where there was one.
