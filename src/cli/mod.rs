@@ -25,12 +25,15 @@ use clap::Parser;
 
 pub use catalog::{Build, Catalog, Demo, GeneratorEntry, TopologyEntry};
 
+use crate::broker::kafka::share_memory_arenas;
+
 use args::{Arguments, Command, ServeArguments};
 use failure::Failure;
 
 /// Reads the command line and does what it says. The exit code is 0 after success and after a stop that was asked for,
 /// 1 after an error, 2 where the command line itself is wrong.
 pub fn main(catalog: &Catalog) -> ExitCode {
+    share_memory_arenas();
     exit(dispatch(catalog, Arguments::parse()))
 }
 
@@ -54,6 +57,7 @@ pub fn main(catalog: &Catalog) -> ExitCode {
 /// }
 /// ```
 pub fn serve(build: Build) -> ExitCode {
+    share_memory_arenas();
     let ServeArguments { settings, log } = ServeArguments::parse();
     exit(logging::start(&log, "info", false).and_then(|()| run::serve(build, &settings)))
 }

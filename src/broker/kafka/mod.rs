@@ -30,6 +30,12 @@ use crate::error::Result;
 use crate::record::{Offset, TopicPartition};
 use crate::time::SystemClock;
 
+/// Keeps the memory of librdkafka's threads small, for a program that is its own process; before the first client.
+#[cfg(feature = "cli")]
+pub(crate) fn share_memory_arenas() {
+    native::arenas::share();
+}
+
 /// A Kafka cluster.
 #[derive(Debug)]
 pub struct KafkaBroker {

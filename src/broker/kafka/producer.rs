@@ -95,7 +95,7 @@ impl Producer {
         ];
         let defaults = [
             ("linger.ms", "5".to_owned()),
-            ("queue.buffering.max.kbytes", "8192".to_owned()),
+            ("queue.buffering.max.kbytes", "4096".to_owned()),
             ("queue.buffering.max.messages", "500000".to_owned()),
             ("socket.timeout.ms", socket.to_string()),
         ];

@@ -11,6 +11,8 @@
 #![expect(unsafe_code, reason = "librdkafka is a C library; this module is the one that talks to it")]
 
 pub(super) mod admin;
+#[cfg(feature = "cli")]
+pub(super) mod arenas;
 pub(super) mod consumer;
 pub(super) mod list;
 pub(super) mod producer;
