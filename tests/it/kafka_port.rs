@@ -219,6 +219,7 @@ fn a_record_that_the_broker_refuses_is_named_by_its_input() {
     };
     assert_eq!(refusals.iter().map(|refusal| (refusal.task, refusal.input)).collect::<Vec<_>>(), [(7, InputNumber(0))]);
     assert!(error.to_string().contains(&output) && error.to_string().contains("max.message.bytes"), "{error}");
+    assert!(!error.to_string().contains("xxx"), "a record's bytes do not belong into an error: {error}");
     member.abort().expect("aborted");
     // Over the producer's own limit: it is not even sent.
     let huge = vec![b'x'; 2_000_000];

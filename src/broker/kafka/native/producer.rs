@@ -82,13 +82,17 @@ pub(super) unsafe extern "C" fn on_delivery(
         // What an abort throws away was not refused.
         Code::NoError | Code::PurgeQueue | Code::PurgeInflight => {}
         code => {
+            // The broker's own words where it had any. Not `rd_kafka_message_errstr`: of a produced message that gives the
+            // payload, which is the record's and does not end with NUL.
             // SAFETY: topic and error text live as long as the message.
-            let (topic, text) = unsafe {
-                (text_of(sys::rd_kafka_topic_name(message.rkt)), text_of(sys::rd_kafka_message_errstr(message)))
+            let (topic, words) = unsafe {
+                (text_of(sys::rd_kafka_topic_name(message.rkt)), text_of(sys::rd_kafka_message_produce_errstr(message)))
             };
+            let failure = Failure::of(code);
+            let text = if words.is_empty() { failure.text } else { words };
             reports.refused.push(Refused {
                 origin: Origin::from_opaque(message._private),
-                failure: Failure { text, ..Failure::of(code) },
+                failure: Failure { text, ..failure },
                 at: TopicPartition::new(topic, u32::try_from(message.partition).unwrap_or(0)),
             });
         }
