@@ -27,9 +27,7 @@ fn kind_of(code: Code) -> ErrorKind {
         | Code::TransactionalIdAuthorizationFailed
         | Code::SaslAuthenticationFailed
         | Code::Authentication => ErrorKind::Authorization,
-        Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition | Code::UnknownTopicId => {
-            ErrorKind::Topic
-        }
+        code if is_missing(code) => ErrorKind::Topic,
         code if is_fenced(code) || is_membership(code) => ErrorKind::Fenced,
         Code::InvalidTransactionTimeout => ErrorKind::Config,
         _ => ErrorKind::Broker,
@@ -57,6 +55,26 @@ pub(super) fn is_membership(code: Code) -> bool {
     )
 }
 
+/// The record is at fault: it is refused however often it is sent. Of anything else, such as a broker that is away for
+/// longer than a record may wait, no record is to blame.
+pub(super) fn is_of_the_record(code: Code) -> bool {
+    matches!(
+        code,
+        Code::InvalidMessage
+            | Code::InvalidMessageSize
+            | Code::MessageSizeTooLarge
+            | Code::MessageBatchTooLarge
+            | Code::InvalidTimestamp
+            | Code::PolicyViolation
+            | Code::InvalidRecord
+    )
+}
+
+/// The topic or the partition is not there, also after librdkafka has looked for it for a while.
+pub(super) fn is_missing(code: Code) -> bool {
+    matches!(code, Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition | Code::UnknownTopicId)
+}
+
 /// A right is missing: trying again will not help.
 pub(super) fn is_authorization(code: Code) -> bool {
     kind_of(code) == ErrorKind::Authorization
@@ -80,6 +98,9 @@ fn remedy(code: Code) -> Option<&'static str> {
         }
         Code::FencedInstanceId | Code::UnreleasedInstanceId => {
             "another process uses the same instance id: give each process its own"
+        }
+        Code::MessageTimedOut => {
+            "the broker did not take it in time: check that the brokers are up, reachable, and have enough replicas in sync"
         }
         Code::BrokerTransportFailure | Code::AllBrokersDown | Code::Resolve | Code::OperationTimedOut => {
             "check that the bootstrap address is right and that the brokers are up and reachable from here"

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::errors::{error, error_at, is_authorization, is_fenced, is_membership};
+use super::errors::{error, error_at, is_authorization, is_fenced, is_membership, is_missing, is_of_the_record};
 use super::native::consumer::GroupMetadata;
 use super::native::list::PartitionList;
 use super::native::producer::{Origin, Refused, Topic};
@@ -217,10 +217,8 @@ impl Producer {
         if state {
             return self.before_the_end("sending a record", &failure);
         }
-        let refusal = refusal(&Refused { origin, failure, at });
-        let error = refusal.error.clone();
-        self.poisoned.get_or_insert_with(|| (error.clone(), Vec::new())).1.push(refusal.clone());
-        CommitFailure::Abort(error, vec![refusal])
+        let refused = Refused { origin, failure, at };
+        self.unwritten(&refused, std::slice::from_ref(&refused))
     }
 
     /// Waits until everything is written; an error names what was not.
@@ -236,21 +234,29 @@ impl Producer {
         if let Some((error, refusals)) = self.poisoned.clone() {
             return Err(CommitFailure::Abort(error, refusals));
         }
-        let refused = client.take_refused();
-        if let Some(first) = refused.first() {
-            if let Some(fatal) = client.fatal() {
-                return Err(self.before_the_end("writing the records", &fatal));
-            }
-            let refusals: Vec<Refusal> = refused.iter().map(refusal).collect();
-            let error = refusal(first).error;
-            self.poisoned = Some((error.clone(), refusals.clone()));
-            return Err(if is_authorization(first.failure.code) {
-                CommitFailure::Fatal(error)
-            } else {
-                CommitFailure::Abort(error, refusals)
-            });
+        let unwritten = client.take_refused();
+        let Some(first) = unwritten.first() else { return Ok(()) };
+        Err(match client.fatal() {
+            Some(fatal) => self.before_the_end("writing the records", &fatal),
+            None => self.unwritten(first, &unwritten),
+        })
+    }
+
+    /// Records that were not written, `first` before the others: only those that are at fault themselves are refusals.
+    fn unwritten(&mut self, first: &Refused, all: &[Refused]) -> CommitFailure {
+        let hopeless = |code| is_authorization(code) || is_missing(code);
+        if let Some(hopeless) = all.iter().find(|one| hopeless(one.failure.code)) {
+            let error = refusal(hopeless).error;
+            self.poisoned = Some((error.clone(), Vec::new()));
+            return CommitFailure::Fatal(error);
         }
-        Ok(())
+        let refusals = refusals(all);
+        let error = match refusals.first() {
+            Some(refusal) => refusal.error.clone(),
+            None => error_at("writing a record", &first.failure, &first.at, None),
+        };
+        self.poisoned = Some((error.clone(), refusals.clone()));
+        CommitFailure::Abort(error, refusals)
     }
 
     /// Commits the records sent and these offsets in one transaction.
@@ -316,7 +322,7 @@ impl Producer {
             let refusals: Vec<Refusal> = self
                 .connection
                 .as_ref()
-                .map(|connection| connection.client.take_refused().iter().map(refusal).collect())
+                .map(|connection| refusals(&connection.client.take_refused()))
                 .unwrap_or_default();
             let error = error("committing the transaction", failure);
             tracing::warn!(transactional_id = self.options.transactional_id, "the transaction failed: {error}");
@@ -381,8 +387,34 @@ impl Connection {
     }
 }
 
+fn refusals(unwritten: &[Refused]) -> Vec<Refusal> {
+    unwritten.iter().filter(|one| is_of_the_record(one.failure.code)).map(refusal).collect()
+}
+
 pub(super) fn refusal(refused: &Refused) -> Refusal {
     let Refused { origin, failure, at } = refused;
     let error = error_at("the broker refused a record", failure, at, None);
     Refusal { task: origin.task, input: origin.input, error }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::InputNumber;
+
+    #[test]
+    fn only_records_that_are_at_fault_themselves_are_refusals() {
+        let of = |number, code| Refused {
+            origin: Origin { task: 0, input: InputNumber(number) },
+            failure: Failure::of(code),
+            at: TopicPartition::new("out", 0),
+        };
+        let unwritten = [
+            of(1, Code::MessageTimedOut),
+            of(2, Code::MessageSizeTooLarge),
+            of(3, Code::InvalidDifferentRecord),
+            of(4, Code::NotEnoughReplicas),
+        ];
+        assert_eq!(refusals(&unwritten).iter().map(|refusal| refusal.input.0).collect::<Vec<_>>(), [2]);
+    }
 }
