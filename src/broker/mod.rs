@@ -124,7 +124,9 @@ pub trait Broker: Send + Sync + 'static {
 /// A member of a group, as the group's coordinator knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupMember {
-    /// Its `client.id`.
+    /// Its `group.instance.id`, where it has one.
+    pub instance: Option<String>,
+    /// Its `client.id`. Where a member was replaced under its instance id, still that of the one before it.
     pub client_id: String,
     /// Its address as the broker saw it.
     pub host: String,

@@ -33,10 +33,15 @@ impl StreamThread {
         };
         let from: Vec<(TopicPartition, Offset)> =
             partitions.iter().map(|partition| (partition.clone(), committed[partition].0)).collect();
-        if fresh {
-            patiently("taking the partitions", || self.member.assign(&from))?;
+        let taken = if fresh {
+            patiently("taking the partitions", || self.member.assign(&from))
         } else {
-            patiently("going back", || self.member.seek(&from))?;
+            patiently("going back", || self.member.seek(&from))
+        };
+        match taken {
+            // The group's next word says what to do.
+            Err(error) if error.is_fenced() => return Ok(()),
+            taken => taken?,
         }
         self.assigned = partitions;
         for id in placement::tasks_of(&self.parts.layout, &self.assigned) {

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use millstream::broker::{Batch, Broker, CommitFailure, GroupEvent, Guarantee};
 use millstream::{Clock, SystemClock};
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
 
 use crate::broker::{
     RealBroker, at, committed_values, from_start, joined, next_assignment, next_event, offset, options, records, topic,
@@ -43,6 +45,7 @@ fn two_members_share_by_range_and_equal_numbers_stay_together() {
     members.sort_by(|one, other| one.client_id.cmp(&other.client_id));
     let clients: Vec<_> = members.iter().map(|member| member.client_id.as_str()).collect();
     assert_eq!(clients, [format!("{group}|a"), format!("{group}|b")]);
+    assert_eq!(members[0].instance.as_deref(), Some("a"));
     assert_eq!(members[0].host, "127.0.0.1");
 
     // Whoever leaves for good hands over at once, long before the session timeout.
@@ -162,6 +165,42 @@ fn a_second_producer_with_the_same_transactional_id_fences_the_first() {
 }
 
 #[test]
+fn a_member_that_its_own_earlier_join_has_fenced_joins_anew() {
+    let Some(real) = RealBroker::start() else { return };
+    let broker = real.connect();
+    let input = topic(&broker, "in", 2);
+    let group = unique("group");
+    let mut options = options(&group, "a");
+    // The least that the broker allows.
+    options.session_timeout = Duration::from_secs(6);
+    let (mut member, partitions) = joined(&broker, &options, &[&input]);
+    // A join under the same instance id that nobody keeps alive, as one whose answer was lost.
+    let settings = [
+        ("bootstrap.servers", real.bootstrap),
+        ("group.id", &group),
+        ("group.instance.id", "a"),
+        ("session.timeout.ms", "6000"),
+        ("partition.assignment.strategy", "range"),
+    ];
+    let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let lost: BaseConsumer = settings.into_iter().collect::<ClientConfig>().create().expect("a consumer");
+    lost.subscribe(&[&input]).expect("subscribed");
+    let event = until("word of it", || {
+        lost.poll(Duration::ZERO);
+        member.wait(Duration::from_millis(20));
+        member.poll().expect("it may be its own")
+    });
+    assert_eq!(event, GroupEvent::Lost);
+    drop(lost);
+    member.unassign().expect("unassigned");
+    let again = next_assignment(&mut *member);
+    assert_eq!(again, partitions);
+    member.assign(&from_start(&again)).expect("assigned");
+    member.commit(&[offset(&input, 0, 0)]).expect("it is a member again");
+    member.close(true);
+}
+
+#[test]
 fn whoever_is_replaced_in_the_group_cannot_commit_any_more() {
     let Some(real) = RealBroker::start() else { return };
     let broker = real.connect();
@@ -170,6 +209,7 @@ fn whoever_is_replaced_in_the_group_cannot_commit_any_more() {
         let group = unique("group");
         let mut options = options(&group, "a");
         options.guarantee = guarantee;
+        options.session_timeout = Duration::from_secs(6);
         let (mut old, _) = joined(&broker, &options, &[&input]);
         old.send(0, &records(&output, 0, [&b"old"[..]])).expect("sent");
         // The same member elsewhere, with a producer of its own.
@@ -180,8 +220,10 @@ fn whoever_is_replaced_in_the_group_cannot_commit_any_more() {
         let failure = old.commit(&[offset(&input, 0, 5)]).expect_err("replaced");
         assert!(matches!(&failure, CommitFailure::Lost(error) if error.is_fenced()), "{guarantee:?}: {failure:?}");
         old.abort().expect("aborted");
-        let error = until("word of it", || {
+        assert_eq!(next_event(&mut *old), GroupEvent::Lost);
+        let error = until("the end", || {
             old.wait(Duration::from_millis(20));
+            new.poll().expect("it is not disturbed");
             old.poll().err()
         });
         assert!(error.is_fenced() && error.to_string().contains("instance id"), "{error}");

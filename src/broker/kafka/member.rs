@@ -3,14 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::admin::Admin;
 use super::committed::{PATIENCE, committed};
 use super::errors::{error, error_at, is_membership};
+use super::joining::{connect, group_queue};
 use super::native::consumer::GroupMetadata;
 use super::native::list::PartitionList;
 use super::native::queue::Queue;
-use super::native::{Client, Code, Failure, Rebalance, Role, is_transient};
+use super::native::{Client, Code, Failure, Rebalance, is_transient};
 use super::producer::Producer;
-use super::reading::{self, Reading};
+use super::reading::Reading;
 use super::settings::Properties;
 use super::signal::Signal;
 use crate::broker::{
@@ -23,52 +25,102 @@ use crate::time::{Clock, SystemClock};
 /// Leaving and closing take at most this many tenths of a second each.
 const ROUNDS: u32 = 50;
 
+/// How often the group is asked whether a fenced member's place is free again.
+const FENCE_PAUSE: Duration = Duration::from_millis(500);
+
+/// Since when the instance id is another's, and when the group was last asked whether it still is.
+#[derive(Debug)]
+struct Fenced {
+    since: Duration,
+    asked: Duration,
+}
+
 #[derive(Debug)]
 pub(super) struct KafkaMember {
     producer: Producer,
     reading: Reading,
-    /// Only to hear of group events; it is never read directly.
-    _group_queue: Queue,
+    /// Kept to hear of the group's events; it is never read directly.
+    group_queue: Queue,
     client: Arc<Client>,
     signal: Arc<Signal>,
     options: MemberOptions,
+    properties: Properties,
+    admin: Arc<Admin>,
+    topics: Vec<String>,
     /// The membership under which the partitions were taken: what is read under one is never committed under another.
     membership: Option<GroupMetadata>,
+    fenced: Option<Fenced>,
     clock: SystemClock,
 }
 
 impl KafkaMember {
-    pub(super) fn new(properties: &Properties, options: &MemberOptions) -> Result<Self> {
-        let session = options.session_timeout.as_millis();
-        let mut settings = reading::settings(|name| properties.sets(name));
-        settings.extend([
-            ("group.id", options.group.clone()),
-            ("group.instance.id", options.instance.clone()),
-            ("client.id", options.client_id.clone()),
-            ("partition.assignment.strategy", "range".to_owned()),
-            ("session.timeout.ms", session.to_string()),
-        ]);
-        // A member hears of a rebalance with its heartbeat's answer: a third of the session, as is usual, would make
-        // every process that joins wait for seconds.
-        if !properties.sets("heartbeat.interval.ms") {
-            settings.push(("heartbeat.interval.ms", (session / 20).clamp(100, 1_000).to_string()));
-        }
+    pub(super) fn new(properties: &Properties, admin: &Arc<Admin>, options: &MemberOptions) -> Result<Self> {
         let producer = Producer::new(properties, options)?;
-        let client = Arc::new(properties.client(Role::Consumer, &settings)?);
-        client.join_queues().map_err(|failure| error("connecting", &failure))?;
+        let client = connect(properties, options)?;
         let signal = Arc::new(Signal::default());
-        let group_queue = Queue::of_group(&client, &signal)
-            .ok_or_else(|| Error::new(ErrorKind::Internal, "librdkafka has no queue for the group"))?;
         Ok(Self {
             producer,
             reading: Reading::new(Arc::clone(&client), Arc::clone(&signal)),
-            _group_queue: group_queue,
+            group_queue: group_queue(&client, &signal)?,
             client,
             signal,
             options: options.clone(),
+            properties: properties.clone(),
+            admin: Arc::clone(admin),
+            topics: Vec::new(),
             membership: None,
+            fenced: None,
             clock: SystemClock::new(),
         })
+    }
+
+    /// What a consumer has ended with explains more than that it has.
+    fn rather_fatal(&self, error: Error) -> Error {
+        self.client.fatal().map_or(error, |fatal| self.ended(&fatal))
+    }
+
+    fn ended(&self, fatal: &Failure) -> Error {
+        error(&format!("belonging to group {}", self.options.group), fatal)
+    }
+
+    /// The group has given this member's instance id to a newer join. librdkafka takes that for the end; but after the
+    /// coordinator has been away, the newer join may be this member's own, tried again while the answer to the first was
+    /// under way. Nobody keeps such a join alive: when the group has thrown it out, a new consumer takes the old one's
+    /// place. Where it stays, another process has the instance id, and this is the end.
+    fn follow_fence(&mut self, fatal: &Failure) -> Result<Option<GroupEvent>> {
+        let (group, instance, now) = (&self.options.group, &self.options.instance, self.clock.elapsed());
+        let Some(fenced) = &mut self.fenced else {
+            tracing::warn!(group, instance, "fenced: waiting whether somebody else is there");
+            self.fenced = Some(Fenced { since: now, asked: now });
+            return Ok(Some(GroupEvent::Lost));
+        };
+        if now.saturating_sub(fenced.asked) < FENCE_PAUSE {
+            return Ok(None);
+        }
+        fenced.asked = now;
+        let over = now.saturating_sub(fenced.since) > self.options.session_timeout * 2;
+        let members = self.admin.group_members(group)?;
+        match members.iter().find(|member| member.instance.as_ref() == Some(instance)) {
+            Some(_) if over => Err(self.ended(fatal)),
+            Some(_) => Ok(None),
+            None => self.join_anew().map(|()| None),
+        }
+    }
+
+    fn join_anew(&mut self) -> Result<()> {
+        tracing::info!(
+            group = self.options.group,
+            instance = self.options.instance,
+            "nobody else is there: joining anew"
+        );
+        let client = connect(&self.properties, &self.options)?;
+        self.fenced = None;
+        self.membership = None;
+        self.reading = Reading::new(Arc::clone(&client), Arc::clone(&self.signal));
+        self.group_queue = group_queue(&client, &self.signal)?;
+        self.client = client;
+        let topics = std::mem::take(&mut self.topics);
+        self.subscribe(&topics.iter().map(String::as_str).collect::<Vec<_>>())
     }
 
     /// What the group's queue says besides rebalances: most passes by itself, a missing right or topic does not.
@@ -85,7 +137,9 @@ impl KafkaMember {
                     None => error(&doing, failure),
                 });
             }
-            Code::GroupAuthorizationFailed | Code::SaslAuthenticationFailed | Code::FencedInstanceId => {
+            // The client says it again, as what it ends with.
+            Code::Fatal | Code::FencedInstanceId => {}
+            Code::GroupAuthorizationFailed | Code::SaslAuthenticationFailed => {
                 return Err(error(&format!("belonging to group {group}"), failure));
             }
             _ => tracing::warn!(group, "the group's coordinator: {}", failure.text),
@@ -115,6 +169,7 @@ impl KafkaMember {
 impl Member for KafkaMember {
     fn subscribe(&mut self, topics: &[&str]) -> Result<()> {
         let doing = format!("subscribing to {} in group {}", topics.join(", "), self.options.group);
+        self.topics = topics.iter().map(|topic| (*topic).to_owned()).collect();
         self.client.subscribe(topics).map_err(|failure| error(&doing, &failure))
     }
 
@@ -123,7 +178,10 @@ impl Member for KafkaMember {
             self.judge(&failure, at.as_ref())?;
         }
         if let Some(fatal) = self.client.fatal() {
-            return Err(error(&format!("belonging to group {}", self.options.group), &fatal));
+            if fatal.code == Code::FencedInstanceId {
+                return self.follow_fence(&fatal);
+            }
+            return Err(self.ended(&fatal));
         }
         let (group, instance) = (&self.options.group, &self.options.instance);
         Ok(self.client.next_rebalance().map(|event| match event {
@@ -143,12 +201,13 @@ impl Member for KafkaMember {
     }
 
     fn committed(&mut self, partitions: &[TopicPartition]) -> Result<Vec<Option<CommittedOffset>>> {
-        committed(&self.client, &self.options.group, partitions, &self.clock)
+        let committed = committed(&self.client, &self.options.group, partitions, &self.clock);
+        committed.map_err(|error| self.rather_fatal(error))
     }
 
     fn assign(&mut self, from: &[(TopicPartition, Offset)]) -> Result<()> {
         self.membership = None;
-        self.reading.assign(from)?;
+        self.reading.assign(from).map_err(|error| self.rather_fatal(error))?;
         self.membership = self.client.group_metadata();
         Ok(())
     }
@@ -159,7 +218,7 @@ impl Member for KafkaMember {
     }
 
     fn seek(&mut self, to: &[(TopicPartition, Offset)]) -> Result<()> {
-        self.reading.seek(to)
+        self.reading.seek(to).map_err(|error| self.rather_fatal(error))
     }
 
     fn fetch(&mut self, partition: usize, max: usize, into: &mut Batch) -> Result<Fetched> {

@@ -5,6 +5,7 @@
 mod admin;
 mod committed;
 mod errors;
+mod joining;
 mod member;
 mod native;
 mod producer;
@@ -98,7 +99,7 @@ impl Broker for KafkaBroker {
     }
 
     fn connect(&self, options: &MemberOptions) -> Result<Box<dyn Member>> {
-        Ok(Box::new(KafkaMember::new(&self.properties, options)?))
+        Ok(Box::new(KafkaMember::new(&self.properties, &self.admin, options)?))
     }
 
     fn reader(&self, from: &[(TopicPartition, Offset)]) -> Result<Box<dyn Reader>> {

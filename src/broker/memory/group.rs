@@ -216,8 +216,12 @@ impl Group {
     }
 
     pub(super) fn members(&self) -> Vec<GroupMember> {
-        let holders = self.seats.values().map(|seat| &seat.holder);
-        holders.map(|who| GroupMember { client_id: who.client_id.clone(), host: "/127.0.0.1".to_owned() }).collect()
+        let member = |(instance, seat): (&String, &Seat)| GroupMember {
+            instance: Some(instance.clone()),
+            client_id: seat.holder.client_id.clone(),
+            host: "127.0.0.1".to_owned(),
+        };
+        self.seats.iter().map(member).collect()
     }
 
     /// True where a member reads this topic.

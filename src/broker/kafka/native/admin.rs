@@ -287,7 +287,9 @@ impl Client {
                 for place in 0..sys::rd_kafka_ConsumerGroupDescription_member_count(*group) {
                     let member = sys::rd_kafka_ConsumerGroupDescription_member(*group, place);
                     let host = text_of(sys::rd_kafka_MemberDescription_host(member));
+                    let instance = sys::rd_kafka_MemberDescription_group_instance_id(member);
                     members.push(GroupMember {
+                        instance: (!instance.is_null()).then(|| text_of(instance)),
                         client_id: text_of(sys::rd_kafka_MemberDescription_client_id(member)),
                         // The broker writes an address without a name as "/10.0.0.1".
                         host: host.trim_start_matches('/').to_owned(),
