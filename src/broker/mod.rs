@@ -124,12 +124,24 @@ pub trait Broker: Send + Sync + 'static {
 /// A member of a group, as the group's coordinator knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupMember {
-    /// Its `group.instance.id`, where it has one.
-    pub instance: Option<String>,
+    /// The name that the coordinator has given it. That of a static member begins with its `group.instance.id`, a hyphen
+    /// and what tells its joins apart.
+    pub member_id: String,
     /// Its `client.id`. Where a member was replaced under its instance id, still that of the one before it.
     pub client_id: String,
     /// Its address as the broker saw it.
     pub host: String,
+}
+
+impl GroupMember {
+    /// Whether it is the static member with this `group.instance.id`.
+    #[must_use]
+    pub fn is_instance(&self, instance: &str) -> bool {
+        /// That of a UUID, such as 550e8400-e29b-41d4-a716-446655440000.
+        const LENGTH: usize = 36;
+        let rest = self.member_id.strip_prefix(instance).and_then(|rest| rest.strip_prefix('-'));
+        rest.is_some_and(|rest| rest.len() == LENGTH)
+    }
 }
 
 /// Exactly once, or at least once.

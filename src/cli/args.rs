@@ -146,6 +146,12 @@ pub(super) struct SettingArguments {
     /// How long results wait for the next commit at most [default: 100ms]
     #[arg(long, value_name = "TIME", value_parser = parse::duration)]
     pub(super) commit_interval: Option<Duration>,
+    /// How long the group waits for a silent process before its tasks move [default: 10s]
+    #[arg(long, value_name = "TIME", value_parser = parse::duration)]
+    pub(super) session_timeout: Option<Duration>,
+    /// How long the open transaction of a dead process may hold its readers up [default: 15s]
+    #[arg(long, value_name = "TIME", value_parser = parse::duration)]
+    pub(super) transaction_timeout: Option<Duration>,
     /// Stop where the topics end at the start
     #[arg(long)]
     pub(super) until_end: bool,
@@ -183,6 +189,8 @@ impl SettingArguments {
             state_dir: self.state_dir.clone(),
             guarantee: self.guarantee,
             commit_interval: self.commit_interval,
+            session_timeout: self.session_timeout,
+            transaction_timeout: self.transaction_timeout,
             until_end: self.until_end.then_some(true),
             bad_input: self.bad_input.clone(),
             leave_on_stop: self.leave_on_stop.then_some(true),

@@ -99,6 +99,8 @@ fn config(settings: &Layer) -> Config {
     config.threads = settings.threads.unwrap_or(config.threads);
     config.guarantee = settings.guarantee.map_or(config.guarantee, Into::into);
     config.commit_interval = settings.commit_interval.unwrap_or(config.commit_interval);
+    config.session_timeout = settings.session_timeout.unwrap_or(config.session_timeout);
+    config.transaction_timeout = settings.transaction_timeout.unwrap_or(config.transaction_timeout);
     config.until_end = settings.until_end.unwrap_or(config.until_end);
     config.leave_on_stop = settings.leave_on_stop.unwrap_or(config.leave_on_stop);
     config.topics.clone_from(&settings.topic);

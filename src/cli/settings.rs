@@ -26,6 +26,10 @@ pub(super) struct Layer {
     pub(super) guarantee: Option<GuaranteeName>,
     #[serde(deserialize_with = "duration")]
     pub(super) commit_interval: Option<Duration>,
+    #[serde(deserialize_with = "duration")]
+    pub(super) session_timeout: Option<Duration>,
+    #[serde(deserialize_with = "duration")]
+    pub(super) transaction_timeout: Option<Duration>,
     pub(super) until_end: Option<bool>,
     #[serde(deserialize_with = "bad_input")]
     pub(super) bad_input: Option<BadInput>,
@@ -118,6 +122,8 @@ impl Layer {
             state_dir: self.state_dir.or(lower.state_dir),
             guarantee: self.guarantee.or(lower.guarantee),
             commit_interval: self.commit_interval.or(lower.commit_interval),
+            session_timeout: self.session_timeout.or(lower.session_timeout),
+            transaction_timeout: self.transaction_timeout.or(lower.transaction_timeout),
             until_end: self.until_end.or(lower.until_end),
             bad_input: self.bad_input.or(lower.bad_input),
             leave_on_stop: self.leave_on_stop.or(lower.leave_on_stop),
@@ -168,6 +174,8 @@ impl Layer {
             "STATE_DIR" => self.state_dir = Some(value.into()),
             "GUARANTEE" => self.guarantee = Some(GuaranteeName::from_str(&value, true)?),
             "COMMIT_INTERVAL" => self.commit_interval = Some(parse::duration(&value)?),
+            "SESSION_TIMEOUT" => self.session_timeout = Some(parse::duration(&value)?),
+            "TRANSACTION_TIMEOUT" => self.transaction_timeout = Some(parse::duration(&value)?),
             "UNTIL_END" => self.until_end = Some(value.parse().map_err(|_| "expected true or false")?),
             "BAD_INPUT" => self.bad_input = Some(parse::bad_input(&value)?),
             "LEAVE_ON_STOP" => self.leave_on_stop = Some(value.parse().map_err(|_| "expected true or false")?),

@@ -165,7 +165,15 @@ fn client_id(application: &str, layout: &Layout) -> String {
 /// end up with different members.
 fn check_group(broker: &dyn Broker, application: &str, layout: &Layout) -> Result<()> {
     let own = client_id(application, layout);
-    let members = broker.group_members(application)?;
+    let members = match broker.group_members(application) {
+        Ok(members) => members,
+        Err(error) if error.kind() == ErrorKind::Broker => {
+            // A broker that is away must not keep the application away too: this only guards against a mistake.
+            tracing::warn!("whether other members run the same plan is not known: {error}");
+            return Ok(());
+        }
+        Err(error) => return Err(error),
+    };
     let other = members.iter().find(|member| member.client_id.contains('|') && member.client_id != own);
     other.map_or(Ok(()), |other| {
         Err(Error::new(

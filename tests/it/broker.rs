@@ -37,11 +37,12 @@ enum Turn {
 static SHARED: OnceLock<Result<Launched, String>> = OnceLock::new();
 static TURNS: RwLock<()> = RwLock::new(());
 
+#[derive(Debug)]
 struct Launched {
     bootstrap: String,
     directory: PathBuf,
     /// Lives as long as this program.
-    _script: Child,
+    script: Child,
 }
 
 impl RealBroker {
@@ -59,13 +60,9 @@ impl RealBroker {
     }
 
     fn with(turn: Turn) -> Option<Self> {
-        match SHARED.get_or_init(launch) {
+        match SHARED.get_or_init(|| launch(&[])) {
             Ok(Launched { bootstrap, directory, .. }) => Some(Self { bootstrap, directory, _turn: turn }),
-            Err(why) if std::env::var("CI").is_ok_and(|ci| ci == "true") => panic!("no real broker: {why}"),
-            Err(why) => {
-                eprintln!("skipped, since it needs a real Kafka broker: {why}");
-                None
-            }
+            Err(why) => without(why),
         }
     }
 
@@ -81,13 +78,60 @@ impl RealBroker {
     }
 }
 
-fn launch() -> Result<Launched, String> {
+/// A broker of a test's own, to be killed and started again where it was.
+#[derive(Debug)]
+pub struct OwnBroker {
+    /// `host:port`.
+    pub bootstrap: String,
+    directory: tempfile::TempDir,
+    running: Option<Launched>,
+}
+
+impl OwnBroker {
+    /// Starts one. `None` as with [`RealBroker::start`].
+    pub fn start() -> Option<Self> {
+        let directory = tempfile::tempdir().expect("a directory");
+        match launch(&["--dir", directory.path().to_str().expect("a text")]) {
+            Ok(running) => Some(Self { bootstrap: running.bootstrap.clone(), directory, running: Some(running) }),
+            Err(why) => without(&why),
+        }
+    }
+
+    /// Kills it at once; what it had written stays.
+    pub fn kill(&mut self) {
+        let pid = std::fs::read_to_string(self.directory.path().join("pid")).expect("the broker's process");
+        let killed = Command::new("kill").args(["-KILL", pid.trim()]).status().expect("kill runs");
+        assert!(killed.success());
+        if let Some(mut running) = self.running.take() {
+            // The script follows when nobody holds its standard input any more.
+            drop(running.script.stdin.take());
+            running.script.wait().expect("the script ends with its broker");
+        }
+    }
+
+    /// Starts it again at the same address, with what it had.
+    pub fn restart(&mut self) {
+        let port = self.bootstrap.rsplit_once(':').expect("a port").1;
+        let directory = self.directory.path().to_str().expect("a text");
+        self.running = Some(launch(&["--dir", directory, "--port", port]).expect("the broker starts again"));
+    }
+}
+
+/// What a test does where there is no broker: nothing, with a word about it; in CI it fails.
+fn without<T>(why: &str) -> Option<T> {
+    assert!(std::env::var("CI").map_or(true, |ci| ci != "true"), "no real broker: {why}");
+    eprintln!("skipped, since it needs a real Kafka broker: {why}");
+    None
+}
+
+fn launch(more: &[&str]) -> Result<Launched, String> {
     // RUST_LOG=debug shows what the library and librdkafka say.
     let filter = tracing_subscriber::EnvFilter::from_default_env();
     tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init().ok();
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/kafka");
     let mut child = Command::new(script)
         .args(["run", "--while-stdin"])
+        .args(more)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -102,7 +146,7 @@ fn launch() -> Result<Launched, String> {
         assert!(why.contains("is missing"), "the broker does not start: {why}");
         return Err(why.trim().to_owned());
     };
-    Ok(Launched { bootstrap, directory: directory.into(), _script: child })
+    Ok(Launched { bootstrap, directory: directory.into(), script: child })
 }
 
 /// `name` with something that no other test has.

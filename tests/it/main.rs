@@ -14,6 +14,7 @@ mod kills;
 mod layers;
 mod local_state;
 mod murmur2;
+mod outage;
 mod process;
 mod run;
 mod shop;

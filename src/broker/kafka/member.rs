@@ -26,7 +26,7 @@ use crate::time::{Clock, SystemClock};
 const ROUNDS: u32 = 50;
 
 /// How often the group is asked whether a fenced member's place is free again.
-const FENCE_PAUSE: Duration = Duration::from_millis(500);
+const FENCE_PAUSE: Duration = Duration::from_secs(1);
 
 /// Since when the instance id is another's, and when the group was last asked whether it still is.
 #[derive(Debug)]
@@ -99,11 +99,12 @@ impl KafkaMember {
         }
         fenced.asked = now;
         let over = now.saturating_sub(fenced.since) > self.options.session_timeout * 2;
-        let members = self.admin.group_members(group)?;
-        match members.iter().find(|member| member.instance.as_ref() == Some(instance)) {
-            Some(_) if over => Err(self.ended(fatal)),
-            Some(_) => Ok(None),
-            None => self.join_anew().map(|()| None),
+        match self.admin.group_members(group) {
+            Ok(members) if !members.iter().any(|member| member.is_instance(instance)) => {
+                self.join_anew().map(|()| None)
+            }
+            _ if over => Err(self.ended(fatal)),
+            _ => Ok(None),
         }
     }
 

@@ -49,8 +49,11 @@ const RESERVED: &[(&[&str], &str)] = &[
         &["transactional.id", "group.id", "group.instance.id", "client.id"],
         "it is made from the application's name and the instance",
     ),
-    (&["transaction.timeout.ms", "message.timeout.ms", "delivery.timeout.ms"], "it follows the transaction timeout"),
-    (&["session.timeout.ms"], "it has a setting of its own: the session timeout"),
+    (
+        &["transaction.timeout.ms", "message.timeout.ms", "delivery.timeout.ms"],
+        "it follows --transaction-timeout, or Config's",
+    ),
+    (&["session.timeout.ms"], "it has a setting of its own: --session-timeout, or Config's"),
     (&["partition.assignment.strategy", "group.protocol"], "only range keeps the partitions of joined topics together"),
     (&["enable.partition.eof", "check.crcs"], "reading relies on it"),
     (&["allow.auto.create.topics"], "a missing topic is an error, not a new topic"),

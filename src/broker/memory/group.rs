@@ -217,7 +217,7 @@ impl Group {
 
     pub(super) fn members(&self) -> Vec<GroupMember> {
         let member = |(instance, seat): (&String, &Seat)| GroupMember {
-            instance: Some(instance.clone()),
+            member_id: format!("{instance}-{:036}", seat.holder.member.0),
             client_id: seat.holder.client_id.clone(),
             host: "127.0.0.1".to_owned(),
         };

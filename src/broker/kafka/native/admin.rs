@@ -1,7 +1,7 @@
 //! An administrator's calls. Each sends one request and waits for its answer.
 
 use std::collections::BTreeMap;
-use std::ffi::{CString, c_char};
+use std::ffi::{CStr, CString, c_char, c_int};
 use std::time::Duration;
 
 use rdkafka::bindings as sys;
@@ -263,40 +263,57 @@ impl Client {
     }
 
     /// The members of a group; none where there is no such group.
+    ///
+    /// By the older of librdkafka's two ways. The newer one (`rd_kafka_DescribeConsumerGroups`) lets go of a request that
+    /// timed out while the coordinator was away, and uses it again when the coordinator is back: the process ends there.
     pub(crate) fn group_members(&self, group: &str, timeout: Duration) -> Result<Vec<GroupMember>, Failure> {
-        let kind = sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS;
-        let group = c_string(group)?;
-        let mut groups = [group.as_ptr()];
-        // SAFETY: the name lives through the call; what the answer points to lives as long as it does.
+        let name = c_string(group)?;
+        let mut list = std::ptr::null();
+        // SAFETY: handle and name are alive; a list that is given is ours and freed after the last use.
         unsafe {
-            let answer = self.ask(kind, None, timeout, |options, queue| {
-                sys::rd_kafka_DescribeConsumerGroups(self.raw, groups.as_mut_ptr(), 1, options, queue);
-            })?;
-            let (mut count, result) = (0, sys::rd_kafka_event_DescribeConsumerGroups_result(answer.0));
-            let groups = sys::rd_kafka_DescribeConsumerGroups_result_groups(result, &raw mut count);
-            let mut members = Vec::new();
-            for group in pointers(groups, count) {
-                let error = sys::rd_kafka_ConsumerGroupDescription_error(*group);
-                match if error.is_null() { Code::NoError } else { sys::rd_kafka_error_code(error).into() } {
-                    Code::NoError => {}
-                    Code::GroupIdNotFound => continue,
-                    code => {
-                        return Err(Failure { text: text_of(sys::rd_kafka_error_string(error)), ..Failure::of(code) });
-                    }
-                }
-                for place in 0..sys::rd_kafka_ConsumerGroupDescription_member_count(*group) {
-                    let member = sys::rd_kafka_ConsumerGroupDescription_member(*group, place);
-                    let host = text_of(sys::rd_kafka_MemberDescription_host(member));
-                    let instance = sys::rd_kafka_MemberDescription_group_instance_id(member);
-                    members.push(GroupMember {
-                        instance: (!instance.is_null()).then(|| text_of(instance)),
-                        client_id: text_of(sys::rd_kafka_MemberDescription_client_id(member)),
-                        // The broker writes an address without a name as "/10.0.0.1".
-                        host: host.trim_start_matches('/').to_owned(),
-                    });
-                }
+            let code = sys::rd_kafka_list_groups(self.raw, name.as_ptr(), &raw mut list, millis(timeout));
+            if list.is_null() {
+                return checked(code).map(|()| Vec::new());
             }
-            Ok(members)
+            let list = Owned(list.cast_mut(), destroy_group_list);
+            let groups = slice((*list.0).groups, (*list.0).group_cnt);
+            let found = groups.iter().find(|found| CStr::from_ptr(found.group) == name.as_c_str());
+            match found {
+                Some(found) => checked(found.err).map(|()| members(found)),
+                // Some brokers have not answered; the group's may be among them.
+                None if Code::from(code) != Code::NoError => {
+                    Err(Failure { retriable: true, ..Failure::of(code.into()) })
+                }
+                None => Ok(Vec::new()),
+            }
         }
     }
+}
+
+unsafe extern "C" fn destroy_group_list(list: *mut sys::rd_kafka_group_list) {
+    // SAFETY: by the contract of the caller, which owns it.
+    unsafe { sys::rd_kafka_group_list_destroy(list) };
+}
+
+/// # Safety
+/// `group` is alive.
+unsafe fn members(group: &sys::rd_kafka_group_info) -> Vec<GroupMember> {
+    // SAFETY: by the contract above; the texts live as long as the group.
+    unsafe {
+        let member = |member: &sys::rd_kafka_group_member_info| GroupMember {
+            member_id: text_of(member.member_id),
+            client_id: text_of(member.client_id),
+            // The broker writes an address without a name as "/10.0.0.1".
+            host: text_of(member.client_host).trim_start_matches('/').to_owned(),
+        };
+        slice(group.members, group.member_cnt).iter().map(member).collect()
+    }
+}
+
+/// # Safety
+/// `start` is null or points to `count` things that outlive the result.
+unsafe fn slice<'a, T>(start: *const T, count: c_int) -> &'a [T] {
+    let count = usize::try_from(count).unwrap_or(0);
+    // SAFETY: by the contract above.
+    if start.is_null() { &[] } else { unsafe { std::slice::from_raw_parts(start, count) } }
 }
