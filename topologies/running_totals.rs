@@ -5,7 +5,8 @@ use rust_decimal::Decimal;
 use rust_decimal::serde::arbitrary_precision;
 use serde::{Deserialize, Serialize};
 
-use crate::topologies::sales::{CivilTime, PURCHASES_TOPIC};
+use crate::topologies::sales::exact::{add_count, add_money};
+use crate::topologies::sales::{CivilTime, PURCHASES_TOPIC, Sale};
 
 /// The name it is run by.
 pub const NAME: &str = "running-totals";
@@ -15,7 +16,7 @@ pub const TOTALS_TOPIC: &str = "demo.running.totals";
 /// The name of the same topology without combining before the shuffle.
 pub const UNCOMBINED_NAME: &str = "running-totals-uncombined";
 
-const PURCHASES: Topic<NoKey, Purchase> = Topic::new(PURCHASES_TOPIC);
+const PURCHASES: Topic<NoKey, Sale> = Topic::new(PURCHASES_TOPIC);
 const TOTALS: Topic<String, Totals> = Topic::new(TOTALS_TOPIC);
 
 /// Purchases by product, added up. Each task adds up what it has read before it sends it on to the product's task, so
@@ -51,21 +52,6 @@ fn declare(name: &str, bad_input: BadInput, combine: bool) -> millstream::Result
     Ok(b.build()?)
 }
 
-/// What the totals need of a purchase.
-#[expect(clippy::struct_field_names, reason = "the fields of the topic")]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Purchase {
-    transaction_time: CivilTime,
-    product_id: Option<String>,
-    quantity: i64,
-    #[serde(with = "arbitrary_precision")]
-    total_purchase: Decimal,
-}
-
-impl Data for Purchase {
-    type Codec = Json;
-}
-
 /// What a product has sold so far.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Totals {
@@ -91,7 +77,7 @@ impl Totals {
     ///
     /// # Errors
     /// When the purchase names no product.
-    pub fn of(purchase: Purchase) -> Result<Self, Reject> {
+    pub fn of(purchase: Sale) -> Result<Self, Reject> {
         Ok(Self {
             event_time: purchase.transaction_time,
             product_id: purchase.product_id.ok_or_else(Reject::null_key)?,
@@ -107,28 +93,12 @@ impl Totals {
     /// When a number grows beyond what its type holds exactly.
     #[expect(clippy::needless_pass_by_value, reason = "the shape of a reduce")]
     pub fn add(&mut self, more: Self) -> Result<(), Reject> {
-        let overflow = |what| Reject::overflow(format!("the {what} of {} grew too large", more.product_id));
         self.event_time = self.event_time.max(more.event_time);
-        self.transactions = self.transactions.checked_add(more.transactions).ok_or_else(|| overflow("transactions"))?;
-        self.quantities = self.quantities.checked_add(more.quantities).ok_or_else(|| overflow("quantities"))?;
-        self.sales = add_exactly(self.sales, more.sales).ok_or_else(|| overflow("sales"))?;
+        add_count(&mut self.transactions, more.transactions, "transactions", &more.product_id)?;
+        add_count(&mut self.quantities, more.quantities, "quantities", &more.product_id)?;
+        add_money(&mut self.sales, more.sales, "sales", &more.product_id)?;
         Ok(())
     }
-}
-
-/// The sum, or `None` where it does not fit. A decimal has 96 bits: where the sum needs more digits than that, the plain
-/// addition would round the last ones away in silence. The sum has as many decimal places as the longer of the two, in
-/// whichever order they are added (the plain addition forgets those of a zero).
-fn add_exactly(left: Decimal, right: Decimal) -> Option<Decimal> {
-    let mut sum = left.checked_add(right)?;
-    let scale = left.scale().max(right.scale());
-    if sum.scale() < scale {
-        if sum.checked_sub(left) != Some(right) || sum.checked_sub(right) != Some(left) {
-            return None;
-        }
-        sum.rescale(scale);
-    }
-    Some(sum)
 }
 
 #[cfg(test)]
@@ -136,7 +106,7 @@ mod tests {
     use super::*;
     use millstream::operators::DropReason;
 
-    fn purchase(time: &str, product_id: Option<&str>, total: &str) -> Purchase {
+    fn purchase(time: &str, product_id: Option<&str>, total: &str) -> Sale {
         let json = serde_json::json!({"transaction_time": time, "product_id": product_id, "quantity": 2});
         let text = json.to_string().replacen('{', &format!("{{\"total_purchase\":{total},"), 1);
         serde_json::from_str(&text).unwrap()
@@ -169,14 +139,10 @@ mod tests {
     }
 
     #[test]
-    fn a_sum_that_does_not_fit_is_refused_and_so_is_one_that_would_be_rounded() {
-        let largest = "79228162514264337593543950335";
-        let refused = |left: &str, right: &str| {
-            let time = "2022-08-31 08:00:33";
-            sum(totals(time, left), totals(time, right)).unwrap_err().reason
-        };
-        assert_eq!(refused(largest, "1"), DropReason::Overflow);
-        assert_eq!(refused("7922816251426433759354395033", "0.001"), DropReason::Overflow);
-        assert_eq!(add_exactly("0.00".parse().unwrap(), "5.1".parse().unwrap()).unwrap().to_string(), "5.10");
+    fn a_total_that_does_not_fit_is_refused() {
+        let largest = totals("2022-08-31 08:00:33", "79228162514264337593543950335");
+        let reject = sum(largest.clone(), largest).unwrap_err();
+        assert_eq!(reject.reason, DropReason::Overflow);
+        assert_eq!(reject.message, "the sales of CS01 grew too large");
     }
 }

@@ -17,10 +17,19 @@ const MICROS_A_SECOND: i64 = 1_000_000;
 const SECONDS_A_DAY: i64 = 86_400;
 
 impl CivilTime {
+    /// The last time that can be written: 9999-12-31 23:59:59.999999.
+    pub const MAX: Self = Self(253_402_300_799_999_999);
+
     /// The time `micros` microseconds after 1970-01-01 00:00:00.
     #[must_use]
     pub const fn from_micros(micros: i64) -> Self {
         Self(micros)
+    }
+
+    /// A time as Kafka counts it. It can be written if it is of the years 0 to 9999.
+    #[must_use]
+    pub const fn from_timestamp(time: Timestamp) -> Self {
+        Self(time.millis().saturating_mul(1_000))
     }
 
     /// Microseconds since 1970-01-01 00:00:00.
@@ -218,5 +227,7 @@ mod tests {
         let time = CivilTime::parse(b"1970-01-01 00:00:01.999999").unwrap();
         assert_eq!(time.timestamp(), Timestamp::from_millis(1_999));
         assert_eq!(CivilTime::from_micros(-1).timestamp(), Timestamp::from_millis(-1));
+        assert_eq!(CivilTime::from_timestamp(time.timestamp()).to_string(), "1970-01-01 00:00:01.999000");
+        assert_eq!(CivilTime::MAX.to_string(), "9999-12-31 23:59:59.999999");
     }
 }

@@ -49,7 +49,7 @@ impl SalesGenerator {
             )
             .remedy("give a positive --rate"));
         }
-        let products = products(CivilTime::from_micros(options.start.millis().saturating_mul(1_000)))?;
+        let products = products(CivilTime::from_timestamp(options.start))?;
         let levels = products.iter().map(|product| product.inventory_level).collect();
         let faults = FaultDice::new(options.seed, options.faults);
         Ok(Self { options, products, levels, rng: ChaCha8Rng::seed_from_u64(options.seed), faults, sold: 0 })

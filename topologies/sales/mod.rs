@@ -1,13 +1,16 @@
 //! The smoothie shop: its products, its purchases, its stock, and a generator of all three.
 
 pub mod civil;
+pub mod exact;
 pub mod generator;
 mod odds;
 pub mod products;
+pub mod sale;
 pub mod types;
 
 pub use civil::CivilTime;
 pub use generator::SalesGenerator;
+pub use sale::{Receipt, Sale};
 pub use types::{Inventory, Product, Purchase};
 
 /// The products, written once.
