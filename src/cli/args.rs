@@ -215,7 +215,7 @@ pub(super) struct LocalArguments {
     /// A line is a record: {"partition", "key", "value", "timestamp", "headers"}, each of them optional
     #[arg(long)]
     pub(super) records: bool,
-    /// Print every record, not only the newest of each key
+    /// Print every update of a table, not only the newest of each key; of a stream every record is printed anyway
     #[arg(long)]
     pub(super) every_update: bool,
     /// What happens to a record that cannot be used: fail, skip, or dead-letter=TOPIC [default: fail]

@@ -97,7 +97,8 @@ impl<K: Item, V: Item> Stream<K, V> {
         V: Data,
     {
         let topic = topic.into_topic().name().to_owned();
-        let kind = NodeKind::Sink { topic: Some(topic.clone()) };
+        let updates = self.graph.borrow().hands_on_updates(self.node);
+        let kind = NodeKind::Sink { topic: Some(topic.clone()), updates };
         let above = self.edge.clone();
         let id = self.graph.borrow().next();
         self.node::<K, V>(
@@ -132,7 +133,7 @@ impl<K: Item, V: Item> Stream<K, V> {
         let id = self.graph.borrow().next();
         self.node::<K, V>(
             "to-each",
-            NodeKind::Sink { topic: None },
+            NodeKind::Sink { topic: None, updates: false },
             vec![self.node],
             Box::new(move |wiring| {
                 let (choose, renames) = (Arc::clone(&choose), wiring.renames().clone());

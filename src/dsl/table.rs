@@ -83,7 +83,7 @@ impl<K: Key, V: Data> Table<K, V> {
             let write = ChangesToTopic(wiring.topic(&name));
             above.join(Box::new(Sink::<K, Change<V>, _, _, _>::new(wiring.name(id), write, key, value)));
         });
-        self.add("to", NodeKind::Sink { topic: Some(topic) }, wire);
+        self.add("to", NodeKind::Sink { topic: Some(topic), updates: true }, wire);
     }
 
     #[track_caller]

@@ -165,7 +165,7 @@ impl Topology {
         let (role, topic) = match &node.kind {
             NodeKind::Source { topic, .. } => (Role::Source, Some(topic.clone())),
             NodeKind::RepartitionSource { sink } => (Role::Source, Some(self.repartition_topic(*sink))),
-            NodeKind::Sink { topic } => (Role::Sink, topic.clone()),
+            NodeKind::Sink { topic, .. } => (Role::Sink, topic.clone()),
             NodeKind::RepartitionSink { .. } => (Role::Sink, Some(self.repartition_topic(id))),
             NodeKind::Stateless | NodeKind::Merge | NodeKind::Stateful { .. } => (Role::Processor, None),
         };

@@ -41,6 +41,8 @@ pub enum NodeKind {
     Sink {
         /// The topic as declared; `None` where each record names its own.
         topic: Option<String>,
+        /// True where the records are a table's updates: the newest of a key takes the place of those before it.
+        updates: bool,
     },
     /// Writes a repartition topic, whose name is the node's.
     RepartitionSink {
@@ -151,6 +153,19 @@ impl Graph {
     #[must_use]
     pub fn children(&self, id: NodeId) -> Vec<NodeId> {
         self.iter().filter(|(_, node)| node.parents.contains(&id)).map(|(child, _)| child).collect()
+    }
+
+    /// True where the records of a stream are a table's updates, with the table's own keys.
+    #[must_use]
+    pub fn hands_on_updates(&self, mut stream: NodeId) -> bool {
+        loop {
+            let node = self.node(stream);
+            match (node.label, node.parents.first()) {
+                ("to-stream", _) => return true,
+                ("filter" | "map-values" | "peek", Some(parent)) => stream = *parent,
+                _ => return false,
+            }
+        }
     }
 
     /// For each node: is it `from` or below it, without crossing a repartition topic?

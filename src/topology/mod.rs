@@ -27,7 +27,7 @@ pub use validate::{Mistake, Mistakes};
 pub use wiring::{TaskContext, TaskId, TaskOptions, WiredTask, Wiring};
 
 use crate::error::Result;
-use graph::{Graph, NodeId};
+use graph::{Graph, NodeId, NodeKind};
 use std::collections::BTreeMap;
 
 /// A declared topology without mistakes: what the runtime runs. Shared by all threads of a process.
@@ -87,6 +87,18 @@ impl Topology {
     #[must_use]
     pub fn sinks(&self) -> Vec<&str> {
         self.plan.sinks()
+    }
+
+    /// True where all that is written to a topic are tables' updates, under the tables' own keys: the newest record of a
+    /// key is then all there is to know of it.
+    #[must_use]
+    pub fn writes_updates(&self, topic: &str) -> bool {
+        let written = self.graph.iter().filter_map(|(_, node)| match &node.kind {
+            NodeKind::Sink { topic: Some(to), updates } if to == topic => Some(*updates),
+            NodeKind::Source { policy, .. } if policy.dead_letters() == Some(topic) => Some(false),
+            _ => None,
+        });
+        written.reduce(|one, other| one && other).unwrap_or(false)
     }
 
     /// The actual names of all topics that the topology has to do with, ours included: what to ask the broker for before

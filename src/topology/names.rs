@@ -62,7 +62,7 @@ impl Naming {
             }
             (_, Some(named)) => (named.clone(), named.clone()),
             (NodeKind::Source { topic, .. }, None) => (topic.clone(), topic.clone()),
-            (NodeKind::Sink { topic: Some(topic) }, None) => (format!("to-{topic}"), above),
+            (NodeKind::Sink { topic: Some(topic), .. }, None) => (format!("to-{topic}"), above),
             // Grouping is no step of its own to the user: what follows is called as if it were not there.
             (NodeKind::Stateful { .. } | NodeKind::RepartitionSink { implied: false, .. }, None) => {
                 let name = format!("{above}-{}", node.label);

@@ -111,7 +111,7 @@ pub(super) fn plan(name: &str, graph: &Graph, names: &[Arc<str>]) -> Plan {
     }
     let subs: Vec<SubTopology> =
         groups.iter().map(|nodes| sub_topology(graph, names, &readers, nodes.clone())).collect();
-    let writes_anywhere = graph.iter().any(|(_, node)| node.kind == NodeKind::Sink { topic: None });
+    let writes_anywhere = graph.iter().any(|(_, node)| matches!(node.kind, NodeKind::Sink { topic: None, .. }));
     let names = names.to_vec();
     let mut plan = Plan { name: name.to_owned(), subs, repartitions, fingerprint: 0, writes_anywhere, names };
     plan.fingerprint = fingerprint(&plan, graph);
@@ -149,7 +149,7 @@ fn sub_topology(graph: &Graph, names: &[Arc<str>], readers: &[NodeId], nodes: Ve
                 stores.push(Arc::clone(&names[id.0]));
                 continue;
             }
-            NodeKind::Sink { topic: Some(topic) } => {
+            NodeKind::Sink { topic: Some(topic), .. } => {
                 if !outputs.contains(topic) {
                     outputs.push(topic.clone());
                 }
@@ -176,7 +176,7 @@ fn meets(graph: &Graph, source: NodeId) -> bool {
         if node.parents.iter().filter(|parent| below[parent.0]).count() > 1 {
             return true;
         }
-        if let NodeKind::Sink { topic } = &node.kind
+        if let NodeKind::Sink { topic, .. } = &node.kind
             && node.parents.iter().any(|parent| below[parent.0])
         {
             // A sink that chooses its topic record by record may choose any.
@@ -224,7 +224,7 @@ fn fingerprint(plan: &Plan, graph: &Graph) -> u64 {
             let node = graph.node(*id);
             match &node.kind {
                 NodeKind::Source { topic, .. } => hash.text(&format!("reads {topic}")),
-                NodeKind::Sink { topic } => hash.text(&format!("writes {}", topic.as_deref().unwrap_or("*"))),
+                NodeKind::Sink { topic, .. } => hash.text(&format!("writes {}", topic.as_deref().unwrap_or("*"))),
                 NodeKind::Stateful { .. } | NodeKind::RepartitionSink { .. } => {
                     hash.text(&format!("{} {}", node.label, plan.names[id.0]));
                     hash.text(&short_type(node.key_type));

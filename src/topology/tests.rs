@@ -309,3 +309,23 @@ fn a_topology_can_be_shared_by_threads_and_its_tasks_can_move() {
     shared(&built(|_, stream| stream.to(OUT)));
     moved::<super::WiredTask>();
 }
+
+#[test]
+fn a_topic_holds_updates_where_all_that_is_written_to_it_are_a_tables_under_its_own_keys() {
+    let written = |declare: fn(Stream<String, String>)| built(|_, stream| declare(stream)).writes_updates("out");
+    assert!(written(|stream| stream.group_by_key().reduce(|_, _| ()).to(OUT)));
+    assert!(written(|stream| {
+        let table = stream.group_by_key().reduce(|_, _| ());
+        table.to_stream().filter(|_, value| value.is_some()).map_values(Option::unwrap_or_default).to(OUT);
+    }));
+    assert!(!written(|stream| stream.filter(|_, _| true).to(OUT)));
+    assert!(!written(|stream| {
+        let table = stream.group_by_key().reduce(|_, _| ());
+        table.to_stream().map(|key, _| (key.clone(), key)).to(OUT);
+    }));
+    assert!(!written(|stream| {
+        stream.to(OUT);
+        stream.group_by_key().reduce(|_, _| ()).to(OUT);
+    }));
+    assert!(!written(|_| ()), "nothing is written");
+}

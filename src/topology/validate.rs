@@ -126,7 +126,7 @@ pub(super) fn check(name: &str, graph: &Graph, names: &[Arc<str>], mistakes: &mu
                     mistakes.push(Mistake::between(node.location, first.location, message));
                 }
             }
-            NodeKind::Sink { topic: Some(topic) } => check_topic(node, topic, mistakes),
+            NodeKind::Sink { topic: Some(topic), .. } => check_topic(node, topic, mistakes),
             NodeKind::RepartitionSink { partitions: Some(0), .. } => {
                 let message = format!("repartition topic {} cannot have 0 partitions", names[id.0]);
                 mistakes.push(Mistake::at(node.location, message));
@@ -145,7 +145,7 @@ pub(super) fn check(name: &str, graph: &Graph, names: &[Arc<str>], mistakes: &mu
     }
     for (_, node) in graph.iter() {
         let written = match &node.kind {
-            NodeKind::Sink { topic } => topic.as_deref(),
+            NodeKind::Sink { topic, .. } => topic.as_deref(),
             NodeKind::Source { policy, .. } => policy.dead_letters(),
             _ => None,
         };

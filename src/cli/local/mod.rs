@@ -22,7 +22,7 @@ pub(super) fn local(catalog: &Catalog, arguments: &LocalArguments) -> Result<(),
     let entry = catalog.topology(&arguments.topology)?;
     let topology = (entry.build)(arguments.bad_input.clone().unwrap_or_default())?;
     check_topics(&topology, arguments)?;
-    let outputs: Vec<String> = topology.sinks().into_iter().map(str::to_owned).collect();
+    let outputs = chosen_outputs(&topology, arguments);
     let clock = Arc::new(SystemClock::new());
     let broker = connect::memory(Arc::clone(&clock) as Arc<dyn Clock>);
     create_topics(&*broker, &topology, arguments.partitions)?;
@@ -35,7 +35,18 @@ pub(super) fn local(catalog: &Catalog, arguments: &LocalArguments) -> Result<(),
     if stop.asked() {
         return Err(stopped().into());
     }
-    print(&*broker, &outputs, arguments)
+    print(&*broker, &outputs)
+}
+
+/// An output topic, and whether the newest record of each key is all of it that is printed.
+type Output = (String, bool);
+
+/// The topics to be printed: those asked for, else all that the topology writes.
+fn chosen_outputs(topology: &Topology, arguments: &LocalArguments) -> Vec<Output> {
+    let asked = || arguments.outputs.iter().map(String::as_str).collect();
+    let topics: Vec<&str> = if arguments.outputs.is_empty() { topology.sinks() } else { asked() };
+    let newest = |topic: &str| !arguments.every_update && topology.writes_updates(topic);
+    topics.into_iter().map(|topic| (topic.to_owned(), newest(topic))).collect()
 }
 
 /// Every topic that is named must be one of the topology's.
@@ -73,12 +84,11 @@ fn stopped() -> Error {
         .remedy("let it run to its end")
 }
 
-fn print(broker: &dyn Broker, outputs: &[String], arguments: &LocalArguments) -> Result<(), Failure> {
-    let topics = if arguments.outputs.is_empty() { outputs } else { &arguments.outputs };
+fn print(broker: &dyn Broker, outputs: &[Output]) -> Result<(), Failure> {
     let mut text = String::new();
-    for topic in topics {
+    for (topic, newest) in outputs {
         let records = output::read(broker, topic)?;
-        let records = if arguments.every_update { records } else { output::newest(records) };
+        let records = if *newest { output::newest(records) } else { records };
         for record in &records {
             text.push_str(&record.line(topic)?);
         }
