@@ -41,7 +41,7 @@ pub(super) enum Command {
     Describe(DescribeArguments),
     /// List the topologies.
     Topologies,
-    /// Write made-up records to Kafka.
+    /// Write made-up records to Kafka, or to standard output.
     Generate(Box<GenerateArguments>),
 }
 
@@ -207,8 +207,12 @@ pub(super) struct LocalArguments {
     /// The topology, by name
     pub(super) topology: String,
     /// The records of a topic: a value a line, or a record a line with --records; - is standard input
-    #[arg(long = "input", required = true, value_name = "TOPIC=FILE", value_parser = parse::topic_file)]
+    #[arg(long = "input", required_unless_present = "input_records", value_name = "TOPIC=FILE", value_parser = parse::topic_file)]
     pub(super) inputs: Vec<(String, PathBuf)>,
+    /// The records of several topics: a record a line, as with --records, which names its "topic". Lines of topics that
+    /// TOPOLOGY does not read are left out, and counted on standard error; - is standard input
+    #[arg(long = "input-records", value_name = "FILE")]
+    pub(super) input_records: Vec<PathBuf>,
     /// Print this topic; all that the topology writes where none is given
     #[arg(long = "output", value_name = "TOPIC")]
     pub(super) outputs: Vec<String>,
@@ -240,8 +244,15 @@ pub(super) struct GenerateArguments {
     /// The generator, by name
     pub(super) generator: String,
     /// Kafka's addresses
-    #[arg(long, value_name = "HOST:PORT,…", env = "MILLSTREAM_BOOTSTRAP_SERVERS")]
-    pub(super) bootstrap_servers: String,
+    #[arg(long, value_name = "HOST:PORT,…", env = "MILLSTREAM_BOOTSTRAP_SERVERS", required_unless_present = "stdout")]
+    pub(super) bootstrap_servers: Option<String>,
+    /// Write to standard output instead of Kafka, a record a line: {"topic", "partition", "key", "value", "timestamp"}, as
+    /// `local --input-records` reads them
+    #[arg(long)]
+    pub(super) stdout: bool,
+    /// With --stdout: only the records of this topic
+    #[arg(long, value_name = "TOPIC", requires = "stdout")]
+    pub(super) only: Vec<String>,
     /// Records a second
     #[arg(long, value_name = "N", default_value_t = 50.0, value_parser = parse::rate)]
     pub(super) rate: f64,
@@ -257,9 +268,10 @@ pub(super) struct GenerateArguments {
     /// The event time of the first record, such as 2022-08-31T08:00:00Z; now where it is not given
     #[arg(long, value_name = "TIME", value_parser = parse::time)]
     pub(super) start: Option<Timestamp>,
-    /// Partitions of a topic that does not exist yet
-    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=1024))]
-    pub(super) partitions: u32,
+    /// Partitions of a topic that does not exist yet [default: 4]; with --stdout a line names its partition only where
+    /// this is given
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub(super) partitions: Option<u32>,
     /// A property of librdkafka, as for security
     #[arg(long = "property", value_name = "KEY=VALUE", value_parser = parse::pair)]
     pub(super) properties: Vec<(String, String)>,

@@ -56,6 +56,11 @@ fn local_takes_all_its_flags() {
     assert_eq!(local.inputs, [("demo.purchases".into(), "-".into()), ("b".into(), "f".into())]);
     assert!(local.records && local.every_update);
     assert_eq!((local.outputs, local.partitions), (vec!["o".to_owned()], 4));
+    let Some(Command::Local(local)) = parsed("millstream local t --input-records a --input-records -").command else {
+        panic!("not local")
+    };
+    assert_eq!(local.input_records, ["a", "-"].map(std::path::PathBuf::from));
+    assert!(refused("millstream local t").contains("--input <TOPIC=FILE>"));
     assert!(refused("millstream local t --input nofile").contains("TOPIC=FILE"));
     assert!(refused("millstream local t --input a=b --partitions 0").contains("1..=1024"));
 }
@@ -72,6 +77,13 @@ fn generate_takes_all_its_flags() {
     assert_eq!(generate.start, Some(Timestamp::from_millis(1_661_932_800_000)));
     assert_eq!((generate.count, generate.faults.skew), (Some(9), 0.5));
     assert!(refused("millstream generate sales --bootstrap-servers a:1 --late-rate 2").contains("0 to 1"));
+    assert!(refused("millstream generate sales").contains("--bootstrap-servers"));
+    let Some(Command::Generate(generate)) = parsed("millstream generate sales --stdout --only a --only b").command
+    else {
+        panic!("not generate")
+    };
+    assert!(generate.stdout && generate.only == ["a", "b"]);
+    assert!(refused("millstream generate sales --bootstrap-servers a:1 --only a").contains("--stdout"));
 }
 
 #[test]

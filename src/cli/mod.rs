@@ -8,6 +8,8 @@ mod describe;
 mod failure;
 mod fleet;
 mod generate;
+mod json;
+mod line;
 mod local;
 mod logging;
 mod parse;

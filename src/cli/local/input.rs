@@ -6,11 +6,10 @@ use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
-use super::json::compact;
 use crate::broker::{Outgoing, OutgoingRecord, Partitioning, Writer};
+use crate::cli::json::compact;
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::{Header, Headers, InputNumber};
 use crate::time::Timestamp;
@@ -26,21 +25,37 @@ pub(super) struct Format {
     pub(super) now: Timestamp,
 }
 
+/// Which topic a line is for.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Route<'a> {
+    /// All lines are for this one, whatever they say.
+    To(&'a str),
+    /// Each names its own; those of other topics than these are left out.
+    ByLine(&'a [&'a str]),
+}
+
+/// How many lines of each topic were left out.
+type LeftOut = BTreeMap<String, u64>;
+
 /// So many records go to the writer at once.
 const BATCH: usize = 1_000;
 
-/// Writes the records of a file to a topic; `-` is standard input.
-pub(super) fn feed(writer: &mut dyn Writer, topic: &str, file: &Path, format: Format) -> Result<()> {
+/// Writes the records of a file to their topics; `-` is standard input.
+pub(super) fn feed(writer: &mut dyn Writer, route: Route<'_>, file: &Path, format: Format) -> Result<LeftOut> {
     let cannot = |error: io::Error| {
-        Error::new(ErrorKind::Config, format!("cannot read {} for the topic {topic}", file.display()))
+        let (whose, flag) = match route {
+            Route::To(topic) => (format!(" for the topic {topic}"), "--input"),
+            Route::ByLine(_) => (String::new(), "--input-records"),
+        };
+        Error::new(ErrorKind::Config, format!("cannot read {}{whose}", file.display()))
             .caused_by(error)
-            .remedy("check the FILE of --input")
+            .remedy(format!("check the FILE of {flag}"))
     };
     let mut reader: Box<dyn BufRead> = match file.to_str() {
         Some("-") => Box::new(io::stdin().lock()),
         _ => Box::new(BufReader::new(File::open(file).map_err(cannot)?)),
     };
-    let mut out = Outgoing::default();
+    let (mut out, mut left_out) = (Outgoing::default(), LeftOut::new());
     let (mut line, mut number) = (Vec::new(), 0_usize);
     loop {
         line.clear();
@@ -48,16 +63,21 @@ pub(super) fn feed(writer: &mut dyn Writer, topic: &str, file: &Path, format: Fo
             break;
         }
         number += 1;
-        push_line(&mut out, topic, without_ending(&line), format).map_err(|message| {
+        let pushed = push_line(&mut out, route, without_ending(&line), format);
+        let strange = pushed.map_err(|message| {
             Error::new(ErrorKind::Config, format!("{}:{number}: {message}", file.display())).remedy("mend the line")
         })?;
+        if let Some(topic) = strange {
+            *left_out.entry(topic).or_default() += 1;
+        }
         if out.len() >= BATCH {
             writer.send(&out)?;
             out.clear();
         }
     }
     writer.send(&out)?;
-    writer.flush()
+    writer.flush()?;
+    Ok(left_out)
 }
 
 fn without_ending(line: &[u8]) -> &[u8] {
@@ -65,25 +85,47 @@ fn without_ending(line: &[u8]) -> &[u8] {
     line.strip_suffix(b"\r").unwrap_or(line)
 }
 
-/// Appends the record of a line. An empty line is an empty value; among records it is nothing.
-fn push_line(out: &mut Outgoing, topic: &str, line: &[u8], format: Format) -> Result<(), String> {
+/// Appends the record of a line. Gives the topic of one that was left out.
+fn push_line(out: &mut Outgoing, route: Route<'_>, line: &[u8], format: Format) -> Result<Option<String>, String> {
+    match route {
+        Route::To(topic) if !format.records => push_value(out, topic, line, format.now),
+        // Among records an empty line is nothing.
+        _ if line.trim_ascii().is_empty() => {}
+        Route::To(topic) => push_record(out, topic, &Line::read(line)?, format)?,
+        Route::ByLine(known) => {
+            let line = Line::read(line)?;
+            let topic = line.topic()?;
+            if !known.contains(&topic.as_str()) {
+                return Ok(Some(topic));
+            }
+            push_record(out, &topic, &line, format)?;
+        }
+    }
+    Ok(None)
+}
+
+/// The line is the value; an empty line is an empty one.
+fn push_value(out: &mut Outgoing, topic: &str, line: &[u8], timestamp: Timestamp) {
     let topic = out.topic(topic);
-    if !format.records {
-        out.push(&OutgoingRecord {
-            topic,
-            partitioning: Partitioning::ByKey,
-            key: None,
-            value: Some(line),
-            timestamp: format.now,
-            headers: &Headers::NONE,
-            input: InputNumber(0),
-        });
-        return Ok(());
+    out.push(&OutgoingRecord {
+        topic,
+        partitioning: Partitioning::ByKey,
+        key: None,
+        value: Some(line),
+        timestamp,
+        headers: &Headers::NONE,
+        input: InputNumber(0),
+    });
+}
+
+fn push_record(out: &mut Outgoing, topic: &str, line: &Line, format: Format) -> Result<(), String> {
+    if let Some(partition) = line.partition.filter(|partition| *partition >= format.partitions) {
+        return Err(format!(
+            "there is no partition {partition}: there are {}; give more with --partitions",
+            format.partitions
+        ));
     }
-    if line.trim_ascii().is_empty() {
-        return Ok(());
-    }
-    let line = Line::read(line, format.partitions)?;
+    let topic = out.topic(topic);
     out.push(&OutgoingRecord {
         topic,
         partitioning: line.partition.map_or(Partitioning::ByKey, Partitioning::Fixed),
@@ -99,6 +141,8 @@ fn push_line(out: &mut Outgoing, topic: &str, line: &[u8], format: Format) -> Re
 /// A record as a line says it.
 #[derive(Debug, PartialEq)]
 struct Line {
+    /// As JSON: where the file says which topic it is for, nothing is asked of it.
+    topic: Option<String>,
     partition: Option<u32>,
     key: Option<String>,
     value: Option<String>,
@@ -106,7 +150,7 @@ struct Line {
     headers: Headers,
 }
 
-/// The same as JSON. A line that `local` has printed can be read again, so its `topic` is let through.
+/// The same as JSON.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Fields<'a> {
@@ -119,32 +163,34 @@ struct Fields<'a> {
     #[serde(default)]
     timestamp: Option<i64>,
     #[serde(default)]
-    headers: BTreeMap<String, String>,
-    #[serde(default, rename = "topic")]
-    _topic: Option<IgnoredAny>,
+    headers: BTreeMap<String, Option<String>>,
+    #[serde(default, borrow)]
+    topic: Option<&'a RawValue>,
 }
 
 impl Line {
-    fn read(line: &[u8], partitions: u32) -> Result<Self, String> {
+    fn read(line: &[u8]) -> Result<Self, String> {
         // An array would be read as the fields in their order.
         if !line.trim_ascii_start().starts_with(b"{") {
             return Err("the line is no record: expected an object".into());
         }
         let fields: Fields<'_> =
             serde_json::from_slice(line).map_err(|error| format!("the line is no record: {error}"))?;
-        if let Some(partition) = fields.partition.filter(|partition| *partition >= partitions) {
-            return Err(format!(
-                "there is no partition {partition}: there are {partitions}; give more with --partitions"
-            ));
-        }
-        let header = |(name, value): (String, String)| Header { name, value: Some(value.into_bytes()) };
+        let header = |(name, value): (String, Option<String>)| Header { name, value: value.map(String::into_bytes) };
         Ok(Self {
+            topic: fields.topic.map(|topic| topic.get().to_owned()),
             partition: fields.partition,
             key: fields.key.map(bytes).transpose()?,
             value: fields.value.map(bytes).transpose()?,
             timestamp: fields.timestamp,
             headers: fields.headers.into_iter().map(header).collect(),
         })
+    }
+
+    /// The topic that the line names.
+    fn topic(&self) -> Result<String, String> {
+        let topic = self.topic.as_deref().ok_or("the line names no topic: say \"topic\", or use --input TOPIC=FILE")?;
+        serde_json::from_str(topic).map_err(|_| format!("{topic} is no topic: expected a string"))
     }
 }
 
@@ -161,7 +207,11 @@ mod tests {
     use super::*;
 
     fn line(text: &str) -> Result<Line, String> {
-        Line::read(text.as_bytes(), 4)
+        Line::read(text.as_bytes())
+    }
+
+    fn format(records: bool) -> Format {
+        Format { records, partitions: 4, now: Timestamp::from_millis(9) }
     }
 
     /// Key, value and timestamp.
@@ -169,8 +219,7 @@ mod tests {
 
     fn pushed(text: &str, records: bool) -> Vec<Pushed> {
         let mut out = Outgoing::default();
-        let format = Format { records, partitions: 4, now: Timestamp::from_millis(9) };
-        push_line(&mut out, "t", text.as_bytes(), format).unwrap();
+        assert_eq!(push_line(&mut out, Route::To("t"), text.as_bytes(), format(records)), Ok(None));
         out.iter()
             .map(|record| (record.key.map(<[u8]>::to_vec), record.value.map(<[u8]>::to_vec), record.timestamp))
             .collect()
@@ -207,6 +256,7 @@ mod tests {
         assert_eq!(read.headers.last("a"), Some(&b"1"[..]));
         assert_eq!(read.headers.last("b"), Some(&b""[..]));
         assert!(line(r#"{"headers": {"a": 1}}"#).is_err());
+        assert_eq!(line(r#"{"headers": {"a": null}}"#).unwrap().headers.iter().next().unwrap().value, None);
     }
 
     #[test]
@@ -217,8 +267,28 @@ mod tests {
     #[test]
     fn a_misspelt_field_and_a_missing_partition_are_errors() {
         assert!(line(r#"{"timestmap": 1}"#).unwrap_err().contains("timestmap"));
-        assert!(line(r#"{"partition": 4}"#).unwrap_err().contains("--partitions"));
+        let beyond = push_line(&mut Outgoing::default(), Route::To("t"), br#"{"partition": 4}"#, format(true));
+        assert!(beyond.unwrap_err().contains("--partitions"));
         assert!(line("[1]").is_err());
+    }
+
+    #[test]
+    fn a_line_goes_to_the_topic_it_names_and_one_for_a_strange_topic_is_left_out() {
+        let mut out = Outgoing::default();
+        let mut push = |text: &str| push_line(&mut out, Route::ByLine(&["a", "b"]), text.as_bytes(), format(true));
+        assert_eq!(push(r#"{"topic": "b", "value": 1}"#), Ok(None));
+        assert_eq!(push(r#"{"topic": "c", "value": 2, "partition": 9}"#), Ok(Some("c".into())));
+        assert_eq!(push(r#"{"topic": "a", "value": 3}"#), Ok(None));
+        assert_eq!(push(""), Ok(None));
+        assert!(push(r#"{"value": 4}"#).unwrap_err().contains("names no topic"));
+        assert!(push(r#"{"topic": 5}"#).unwrap_err().contains("5 is no topic"));
+        let topics: Vec<&str> = out.iter().map(|record| &**out.topic_name(record.topic)).collect();
+        assert_eq!(topics, ["b", "a"]);
+    }
+
+    #[test]
+    fn what_a_file_names_does_not_matter_where_the_command_line_names_the_topic() {
+        assert_eq!(pushed(r#"{"topic": "other", "value": 1}"#, true).len(), 1);
     }
 
     struct Nowhere;
@@ -238,10 +308,12 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("in.jsonl");
         std::fs::write(&path, "{\"value\":1}\n{\"value\":\n").unwrap();
-        let format = Format { records: true, partitions: 1, now: Timestamp::from_millis(0) };
-        let error = feed(&mut Nowhere, "t", &path, format).unwrap_err().to_string();
+        let format = format(true);
+        let error = feed(&mut Nowhere, Route::To("t"), &path, format).unwrap_err().to_string();
         assert!(error.contains("in.jsonl:2: "), "{error}");
-        let error = feed(&mut Nowhere, "t", &directory.path().join("none"), format).unwrap_err().to_string();
+        let error = feed(&mut Nowhere, Route::To("t"), &directory.path().join("none"), format).unwrap_err().to_string();
         assert!(error.contains("none for the topic t"), "{error}");
+        let error = feed(&mut Nowhere, Route::ByLine(&["t"]), &directory.path().join("none"), format).unwrap_err();
+        assert!(error.to_string().contains("--input-records"), "{error}");
     }
 }

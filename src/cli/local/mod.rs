@@ -1,7 +1,6 @@
 //! `local`: runs a topology over files, in a broker inside the process.
 
 mod input;
-mod json;
 mod output;
 
 use std::sync::Arc;
@@ -15,7 +14,7 @@ use crate::broker::{Broker, NewTopic};
 use crate::error::{Error, ErrorKind, Result};
 use crate::operators::Emission;
 use crate::runtime::{App, Config};
-use crate::time::{Clock, SystemClock};
+use crate::time::{Clock, SystemClock, Timestamp};
 use crate::topology::Topology;
 
 pub(super) fn local(catalog: &Catalog, arguments: &LocalArguments) -> Result<(), Failure> {
@@ -26,10 +25,7 @@ pub(super) fn local(catalog: &Catalog, arguments: &LocalArguments) -> Result<(),
     let clock = Arc::new(SystemClock::new());
     let broker = connect::memory(Arc::clone(&clock) as Arc<dyn Clock>);
     create_topics(&*broker, &topology, arguments.partitions)?;
-    for (topic, file) in &arguments.inputs {
-        let format = input::Format { records: arguments.records, partitions: arguments.partitions, now: clock.wall() };
-        input::feed(&mut *broker.writer()?, topic, file, format)?;
-    }
+    feed(&*broker, &topology, arguments, clock.wall())?;
     let stop = signals::listen(|| {})?;
     run(topology, &broker, arguments)?.wait(&stop)?;
     if stop.asked() {
@@ -57,6 +53,25 @@ fn check_topics(topology: &Topology, arguments: &LocalArguments) -> Result<(), F
     for (what, topic, known) in inputs.chain(outputs) {
         if !known.contains(&topic.as_str()) {
             return Err(unknown(&format!("{what} of {}", topology.name()), topic, known.iter().copied()));
+        }
+    }
+    Ok(())
+}
+
+/// Writes the files to the topics. What a file has for topics that the topology does not read is left out, and said.
+fn feed(broker: &dyn Broker, topology: &Topology, arguments: &LocalArguments, now: Timestamp) -> Result<()> {
+    let format = input::Format { records: arguments.records, partitions: arguments.partitions, now };
+    let mut writer = broker.writer()?;
+    for (topic, file) in &arguments.inputs {
+        input::feed(&mut *writer, input::Route::To(topic), file, format)?;
+    }
+    let sources = topology.sources();
+    for file in &arguments.input_records {
+        let format = input::Format { records: true, ..format };
+        let left_out = input::feed(&mut *writer, input::Route::ByLine(&sources), file, format)?;
+        for (topic, count) in left_out {
+            let (file, name) = (file.display(), topology.name());
+            tracing::warn!("{file}: left out {count} records of {topic}, which {name} does not read");
         }
     }
     Ok(())

@@ -3,15 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use serde::{Serialize, Serializer};
-use serde_json::value::RawValue;
-
-use super::json::compact;
 use crate::broker::{Batch, Broker, Isolation};
-use crate::error::{Error, ErrorKind, Result};
-use crate::record::TopicPartition;
+use crate::cli::line::Line;
+use crate::error::Result;
+use crate::record::{Headers, TopicPartition};
 
 /// A record that an output topic got.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +15,7 @@ pub(super) struct Printed {
     key: Option<Vec<u8>>,
     value: Option<Vec<u8>>,
     timestamp: Option<i64>,
+    headers: Headers,
 }
 
 const FETCH: usize = 10_000;
@@ -45,6 +41,7 @@ pub(super) fn read(broker: &dyn Broker, topic: &str) -> Result<Vec<Printed>> {
                 key: record.key.map(<[u8]>::to_vec),
                 value: record.value.map(<[u8]>::to_vec),
                 timestamp: record.timestamp.map(crate::Timestamp::millis),
+                headers: record.headers.clone(),
             }));
             if fetched.position == position {
                 reader.wait(WAIT);
@@ -63,54 +60,12 @@ pub(super) fn newest(records: Vec<Printed>) -> Vec<Printed> {
     printed
 }
 
-#[derive(Serialize)]
-struct Line<'a> {
-    topic: &'a str,
-    partition: u32,
-    key: Text<'a>,
-    value: Embedded<'a>,
-    timestamp: Option<i64>,
-}
-
 impl Printed {
     /// The record as a line of JSON, with its end.
     pub(super) fn line(&self, topic: &str) -> Result<String> {
-        let (key, value) = (Text(self.key.as_deref()), Embedded(self.value.as_deref()));
-        let line = Line { topic, partition: self.partition, key, value, timestamp: self.timestamp };
-        let mut text = serde_json::to_string(&line).map_err(|error| {
-            Error::new(ErrorKind::Internal, format!("a record of {topic} cannot be printed")).caused_by(error)
-        })?;
-        text.push('\n');
-        Ok(text)
-    }
-}
-
-/// Bytes as a JSON string; `{"base64": "…"}` where they are not UTF-8.
-struct Text<'a>(Option<&'a [u8]>);
-
-impl Serialize for Text<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self.0.map(|bytes| (bytes, std::str::from_utf8(bytes))) {
-            None => serializer.serialize_none(),
-            Some((_, Ok(text))) => serializer.serialize_str(text),
-            Some((bytes, Err(_))) => serializer.collect_map([("base64", STANDARD.encode(bytes))]),
-        }
-    }
-}
-
-/// Bytes as the JSON that they are, else as [`Text`].
-struct Embedded<'a>(Option<&'a [u8]>);
-
-impl Serialize for Embedded<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self.0.and_then(|bytes| serde_json::from_slice::<&RawValue>(bytes).ok()) {
-            // On one line, whatever it was before.
-            Some(json) if json.get().contains(['\n', '\r']) => {
-                RawValue::from_string(compact(json.get())).map_err(serde::ser::Error::custom)?.serialize(serializer)
-            }
-            Some(json) => json.serialize(serializer),
-            None => Text(self.0).serialize(serializer),
-        }
+        let Self { partition, key, value, timestamp, headers } = self;
+        let (key, value) = (key.as_deref(), value.as_deref());
+        Line { topic, partition: Some(*partition), key, value, timestamp: *timestamp, headers }.text()
     }
 }
 
@@ -123,33 +78,13 @@ mod tests {
 
     fn printed(key: Option<&[u8]>, value: Option<&[u8]>) -> Printed {
         let bytes = |bytes: &[u8]| bytes.to_vec();
-        Printed { partition: 1, key: key.map(bytes), value: value.map(bytes), timestamp: Some(5) }
-    }
-
-    fn line(key: Option<&[u8]>, value: Option<&[u8]>) -> String {
-        printed(key, value).line("t").unwrap()
-    }
-
-    #[test]
-    fn a_value_that_is_json_is_embedded_with_all_its_digits() {
-        assert_eq!(
-            line(Some(b"CS01"), Some(br#"{"sales":204.710,"a":1}"#)),
-            "{\"topic\":\"t\",\"partition\":1,\"key\":\"CS01\",\"value\":{\"sales\":204.710,\"a\":1},\"timestamp\":5}\n"
-        );
-        assert!(line(None, Some(b"{\n \"a\": 1\n}")).contains("\"value\":{\"a\":1}"));
-    }
-
-    #[test]
-    fn other_text_is_a_string_and_null_is_null() {
-        assert!(line(None, Some(b"hello")).contains("\"key\":null,\"value\":\"hello\""));
-        assert!(line(Some(b"1"), None).contains("\"key\":\"1\",\"value\":null"));
-        assert!(line(None, Some(b"")).contains("\"value\":\"\""));
-    }
-
-    #[test]
-    fn bytes_that_are_no_text_are_base64_and_say_so() {
-        assert!(line(Some(&[0xff, 0]), None).contains("\"key\":{\"base64\":\"/wA=\"}"));
-        assert!(line(None, Some(&[0xff])).contains("\"value\":{\"base64\":\"/w==\"}"));
+        Printed {
+            partition: 1,
+            key: key.map(bytes),
+            value: value.map(bytes),
+            timestamp: Some(5),
+            headers: Headers::NONE,
+        }
     }
 
     #[test]
@@ -168,10 +103,11 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("in.jsonl");
         let lines = "{\"topic\":\"t\",\"partition\":0,\"key\":\"a\",\"value\":{\"n\":1.0},\"timestamp\":7}\n\
-                     {\"topic\":\"t\",\"partition\":1,\"key\":null,\"value\":\"x\",\"timestamp\":8}\n";
+                     {\"topic\":\"t\",\"partition\":1,\"key\":null,\"value\":\"x\",\"timestamp\":8,\"headers\":{\"h\":\"1\",\"n\":null}}\n";
         std::fs::write(&path, lines).unwrap();
         let format = super::super::input::Format { records: true, partitions: 2, now: Timestamp::from_millis(0) };
-        super::super::input::feed(&mut *broker.writer().unwrap(), "t", &path, format).unwrap();
+        super::super::input::feed(&mut *broker.writer().unwrap(), super::super::input::Route::To("t"), &path, format)
+            .unwrap();
         let text: String = read(&*broker, "t").unwrap().iter().map(|record| record.line("t").unwrap()).collect();
         assert_eq!(text, lines);
     }

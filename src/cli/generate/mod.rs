@@ -1,4 +1,6 @@
-//! `generate`: writes made-up records to Kafka.
+//! `generate`: writes made-up records to Kafka, or to standard output.
+
+mod stdout;
 
 use std::io::{IsTerminal, stderr};
 use std::time::Duration;
@@ -6,14 +8,17 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::args::{FaultArguments, GenerateArguments};
-use super::catalog::Catalog;
+use super::catalog::{Catalog, unknown};
 use super::connect;
 use super::failure::Failure;
 use super::signals::{self, Stop};
-use crate::broker::{Broker, NewTopic};
+use crate::broker::{Broker, NewTopic, Writer};
 use crate::error::Result;
-use crate::generate::{Faults, Options, Pace, Watch, drive};
+use crate::generate::{Faults, Generator, Options, Pace, Watch, drive};
 use crate::time::{Clock, SystemClock};
+
+/// Partitions of a topic that does not exist yet.
+const PARTITIONS: u32 = 4;
 
 pub(super) fn generate(catalog: &Catalog, arguments: &GenerateArguments) -> Result<(), Failure> {
     if arguments.unpaced && arguments.count.is_none() && arguments.start.is_none() {
@@ -24,16 +29,34 @@ pub(super) fn generate(catalog: &Catalog, arguments: &GenerateArguments) -> Resu
     let entry = catalog.generator(&arguments.generator)?;
     let clock = SystemClock::new();
     let mut generator = (entry.make)(options(arguments, &clock))?;
-    let properties = arguments.properties.iter().cloned().collect();
-    let broker = connect::kafka(&arguments.bootstrap_servers, &properties)?;
-    create_topics(&*broker, generator.topics(), arguments)?;
     let stop = signals::listen(|| {})?;
+    let mut writer = writer(&*generator, arguments, &stop)?;
     let progress = Progress::new(stop, arguments.count);
     let pace = Pace { rate: (!arguments.unpaced).then_some(arguments.rate), count: arguments.count };
-    let written = drive(&mut *generator, &mut *broker.writer()?, &clock, pace, &progress)?;
+    let written = drive(&mut *generator, &mut *writer, &clock, pace, &progress)?;
     progress.bar.finish_and_clear();
     tracing::info!("wrote {written} records and what came along with them");
     Ok(())
+}
+
+/// Where the records go.
+fn writer(generator: &dyn Generator, arguments: &GenerateArguments, stop: &Stop) -> Result<Box<dyn Writer>, Failure> {
+    let topics = generator.topics();
+    if let Some(strange) = arguments.only.iter().find(|topic| !topics.contains(&topic.as_str())) {
+        let what = format!("topic of {}", arguments.generator);
+        return Err(unknown(&what, strange, topics.iter().copied()));
+    }
+    match &arguments.bootstrap_servers {
+        Some(servers) if !arguments.stdout => {
+            let broker = connect::kafka(servers, &arguments.properties.iter().cloned().collect())?;
+            create_topics(&*broker, topics, arguments)?;
+            Ok(broker.writer()?)
+        }
+        _ => {
+            let out = std::io::stdout();
+            Ok(Box::new(stdout::Lines::new(out, arguments.only.clone(), arguments.partitions, stop.clone())))
+        }
+    }
 }
 
 fn options(arguments: &GenerateArguments, clock: &dyn Clock) -> Options {
@@ -64,7 +87,7 @@ fn create_topics(broker: &dyn Broker, topics: &[&str], arguments: &GenerateArgum
     let settings = past.then(|| ("retention.ms".to_owned(), "-1".to_owned())).into_iter().collect();
     let new = |name: &&str| NewTopic {
         name: (*name).to_owned(),
-        partitions: arguments.partitions,
+        partitions: arguments.partitions.unwrap_or(PARTITIONS),
         settings: Clone::clone(&settings),
     };
     broker.create_topics(&topics.iter().map(new).collect::<Vec<_>>())
