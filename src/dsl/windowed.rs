@@ -139,14 +139,14 @@ impl<K: Key, V: Data, W: Windowing<K>> WindowedBy<K, V, W> {
     ///     .windowed(TumblingWindows::of(minutes).grace(minutes))
     ///     .on_close()
     ///     .reduce(|sold, more| *sold += more);
-    /// // All products of a window together.
+    /// // All products of a window together, as soon as it has closed.
     /// sold.to_stream()
     ///     .map(|sold, quantity| {
     ///         let value = Sold { product: sold.key, quantity: quantity.unwrap_or(0) };
     ///         (Windowed::new("all".to_owned(), sold.window), value)
     ///     })
     ///     .group_by_key()
-    ///     .windowed(GivenWindows::up_to(minutes))
+    ///     .windowed(GivenWindows::closed(minutes))
     ///     .on_close()
     ///     .top(10, |sold| (sold.quantity, sold.product.clone()))
     ///     .to(BEST);

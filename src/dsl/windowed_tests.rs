@@ -1,6 +1,11 @@
 //! Windows, cogroups and processors through whole tasks.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
+
+use rand::Rng;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
 
 use super::testing::{Driver, Message, text};
 use super::{Builder, Setup, Topic};
@@ -94,6 +99,57 @@ fn all_results_of_one_window_meet_in_the_window_of_their_key() {
     }
     driver.run();
     assert_eq!(driver.texts("out"), ["all@0/10=c3,b2@3", "all@5/15=a1@9", "all@10/20=a1@12"]);
+}
+
+/// A window's number from each record: the counts of its parts, added up.
+fn by_window(driver: &mut crate::testing::Driver, topic: &str, sums: &mut BTreeMap<String, Vec<u64>>) {
+    for record in driver.take(topic) {
+        let [key, counts] = [record.key, record.value].map(|bytes| String::from_utf8(bytes.unwrap()).unwrap());
+        let sum = counts.split_terminator('+').map(|count| count.parse::<u64>().unwrap()).sum();
+        sums.entry(key.split_once('@').unwrap().1.to_owned()).or_default().push(sum);
+    }
+}
+
+#[test]
+fn what_is_made_of_closed_windows_goes_out_with_them_and_misses_none() {
+    const COUNTS: Topic<Windowed<String>, String, WindowedText> = Topic::new("counts");
+    const TWENTY: Duration = Duration::from_millis(20);
+    let topology = || {
+        build(|b| {
+            let by_value = b.source(IN).stream().group_by(|_, value| value.clone()).named("by-value");
+            let windows = HoppingWindows::of(TWENTY, Duration::from_millis(5)).grace(Duration::from_millis(7));
+            let counts = by_value.windowed(windows).on_close().count();
+            let counts = counts.to_stream().map(|key, count| (key, format!("{}+", count.unwrap_or(0))));
+            counts.to(COUNTS);
+            counts
+                .rekey(|key, _| Windowed::new(key.window.start.millis().to_string(), key.window))
+                .group_by_key()
+                .named("by-window")
+                .windowed(GivenWindows::closed(TWENTY))
+                .on_close()
+                .reduce(append)
+                .to(OUT);
+        })
+    };
+    for partitions in [1, 3] {
+        let mut driver = crate::testing::Driver::builder(topology()).partitions(partitions).threads(2).start().unwrap();
+        let mut random = ChaCha8Rng::seed_from_u64(u64::from(partitions));
+        let (mut single, mut together) = (BTreeMap::new(), BTreeMap::new());
+        for round in 0..40 {
+            for number in 0..30_i64 {
+                let time = round * 30 + number + random.random_range(0..9);
+                let value = char::from(b'a' + random.random_range(0..6)).to_string();
+                driver.send(&IN, &number.to_string(), &value, time).unwrap();
+            }
+            driver.settle().unwrap();
+            by_window(&mut driver, "counts", &mut single);
+            by_window(&mut driver, "out", &mut together);
+            let sums: BTreeMap<_, _> =
+                single.iter().map(|(window, counts)| (window.clone(), vec![counts.iter().sum()])).collect();
+            assert_eq!(together, sums, "round {round}, {partitions} partitions");
+        }
+        assert!(together.len() > 200, "{}", together.len());
+    }
 }
 
 #[test]

@@ -50,7 +50,7 @@ impl fmt::Display for Window {
     }
 }
 
-/// When windows of a kind close: so many milliseconds after their end.
+/// When windows of a kind close: so many milliseconds after their end, or before it.
 ///
 /// A window that ends with its last moment closes a millisecond later than one whose end is the first moment after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +60,11 @@ impl Closing {
     /// `after` the end, which is the first moment that is not in the window.
     pub(crate) fn after_end(after: Duration) -> Self {
         Self(millis(after))
+    }
+
+    /// `after` the start of a window of `size`.
+    pub(crate) fn after_start(size: Duration, after: Duration) -> Self {
+        Self(millis(after).saturating_sub(millis(size)))
     }
 
     /// `after` the last moment in the window.
@@ -79,7 +84,11 @@ impl Closing {
         match watermark {
             Timestamp::MIN => None,
             Timestamp::MAX => Some(Timestamp::MAX),
-            watermark => watermark.millis().checked_sub(self.0).map(Timestamp::from_millis),
+            // Before the beginning of time there is none; beyond its end, all are.
+            watermark => {
+                let end = watermark.millis().checked_sub(self.0).or((self.0 < 0).then_some(i64::MAX));
+                end.map(Timestamp::from_millis)
+            }
         }
     }
 }
