@@ -2,6 +2,7 @@
 
 pub mod running_totals;
 pub mod sales;
+pub mod sales_windows;
 
 use millstream::cli::{Catalog, Demo, GeneratorEntry, TopologyEntry};
 
@@ -25,6 +26,13 @@ pub fn catalog() -> Catalog {
                 build: running_totals::uncombined,
                 inputs: &[sales::PURCHASES_TOPIC],
                 outputs: &[running_totals::TOTALS_TOPIC],
+            },
+            TopologyEntry {
+                name: sales_windows::NAME,
+                about: "What each product sells in every ten minutes, the best of them, and what came too late",
+                build: sales_windows::topology,
+                inputs: &[sales::PURCHASES_TOPIC],
+                outputs: &[sales_windows::WINDOWS_TOPIC, sales_windows::TOP_TOPIC, sales_windows::LATE_TOPIC],
             },
         ],
         generators: vec![GeneratorEntry {

@@ -17,6 +17,7 @@ mod murmur2;
 mod outage;
 mod process;
 mod run;
+mod sales_windows;
 mod shop;
 mod sums;
 mod totals;

@@ -2,6 +2,7 @@
 
 pub mod civil;
 pub mod exact;
+pub mod fields;
 pub mod generator;
 mod odds;
 pub mod products;
