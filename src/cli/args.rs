@@ -272,6 +272,9 @@ pub(super) struct GenerateArguments {
     /// this is given
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub(super) partitions: Option<u32>,
+    /// Write into these partitions only, in turn, such as 0,1,2: another run can then let partition 3 lag behind
+    #[arg(long, value_name = "N,…", value_delimiter = ',')]
+    pub(super) into: Vec<u32>,
     /// A property of librdkafka, as for security
     #[arg(long = "property", value_name = "KEY=VALUE", value_parser = parse::pair)]
     pub(super) properties: Vec<(String, String)>,

@@ -1,5 +1,6 @@
 //! `generate`: writes made-up records to Kafka, or to standard output.
 
+mod into;
 mod stdout;
 
 use std::io::{IsTerminal, stderr};
@@ -31,6 +32,9 @@ pub(super) fn generate(catalog: &Catalog, arguments: &GenerateArguments) -> Resu
     let mut generator = (entry.make)(options(arguments, &clock))?;
     let stop = signals::listen(|| {})?;
     let mut writer = writer(&*generator, arguments, &stop)?;
+    if !arguments.into.is_empty() {
+        writer = Box::new(into::Into::new(writer, arguments.into.clone()));
+    }
     let progress = Progress::new(stop, arguments.count);
     let pace = Pace { rate: (!arguments.unpaced).then_some(arguments.rate), count: arguments.count };
     let written = drive(&mut *generator, &mut *writer, &clock, pace, &progress)?;
