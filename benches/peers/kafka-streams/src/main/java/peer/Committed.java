@@ -1,25 +1,25 @@
 package peer;
 
+import java.io.BufferedOutputStream;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.TreeMap;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.serialization.StringDeserializer;
 
 /**
- * Prints the newest committed value of each key of a topic, "key TAB value" a line, in the order of the keys:
- * Newest BOOTSTRAP TOPIC. It is how two peers' outputs are compared, so it belongs to neither of them.
+ * Prints the committed records of a topic, "key TAB value" a line, partition by partition in their order:
+ * Committed BOOTSTRAP TOPIC. It is how two peers' outputs are compared, so it belongs to neither of them.
  */
-public final class Newest {
+public final class Committed {
     public static void main(String[] args) {
         Map<String, Object> settings = Map.of("bootstrap.servers", args[0], "isolation.level", "read_committed");
-        Map<String, String> newest = new TreeMap<>();
+        PrintStream out = new PrintStream(new BufferedOutputStream(System.out, 1 << 16), false, StandardCharsets.UTF_8);
         try (var consumer = new KafkaConsumer<>(settings, new StringDeserializer(), new StringDeserializer())) {
             List<TopicPartition> partitions = consumer.partitionsFor(args[1]).stream().map(p -> new TopicPartition(p.topic(), p.partition())).toList();
             consumer.assign(partitions);
@@ -31,14 +31,12 @@ public final class Newest {
                 end = new HashMap<>(all.endOffsets(partitions));
             }
             while (!end.isEmpty()) {
-                for (ConsumerRecord<String, String> record : consumer.poll(Duration.ofMillis(200))) newest.put(record.key(), record.value());
+                for (ConsumerRecord<String, String> record : consumer.poll(Duration.ofMillis(200))) out.print(record.key() + "\t" + record.value() + "\n");
                 end.entrySet().removeIf(e -> consumer.position(e.getKey()) >= e.getValue());
             }
         }
-        PrintStream out = new PrintStream(System.out, false, StandardCharsets.UTF_8);
-        newest.forEach((key, value) -> out.print(key + "\t" + value + "\n"));
         out.flush();
     }
 
-    private Newest() {}
+    private Committed() {}
 }
