@@ -40,7 +40,11 @@ fn declare(name: &str, bad_input: BadInput, combine: bool) -> millstream::Result
     let b = Builder::new(name);
     let by_product = b
         .source(PURCHASES)
-        .event_time(|_, purchase| purchase.transaction_time.timestamp())
+        // A purchase without a product is refused as it is read, which costs nothing: further down, what has been done of
+        // its batch would have to be done again.
+        .event_time(|_, sale| {
+            sale.product_id.as_ref().map(|_| sale.transaction_time.timestamp()).ok_or_else(Reject::null_key)
+        })
         .on_bad_input(bad_input)
         .stream()
         .try_rekey(|_, purchase| purchase.product_id.clone().ok_or_else(Reject::null_key))
