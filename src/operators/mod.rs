@@ -12,6 +12,8 @@ pub mod combine;
 pub mod dedup;
 pub mod filter;
 pub mod flat_map;
+#[cfg(test)]
+pub(crate) mod flaws;
 pub mod frame_source;
 pub mod map;
 pub mod merge;
@@ -111,6 +113,9 @@ pub struct Cx {
     failure: Option<Failure>,
     error: Option<Error>,
     more: bool,
+    /// The bug that a simulation has to find.
+    #[cfg(test)]
+    pub(crate) flaw: Option<flaws::Flaw>,
 }
 
 /// An operator could not process a record.

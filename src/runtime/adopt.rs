@@ -20,6 +20,8 @@ use super::restore::Restore;
 use super::status::TaskStatus;
 use super::task::{Input, Task};
 use super::thread::{Parts, Slot, Stage, StreamThread, names};
+#[cfg(test)]
+use crate::codec::{marker::Activity, position::Upstream};
 
 impl StreamThread {
     /// Takes over partitions: `fresh` where the group has just assigned them, else they are this member's already and
@@ -196,6 +198,8 @@ impl StreamThread {
         let partitions = layout.inputs_of(id);
         let input = |(mut port, partition): (Box<dyn SourcePort>, TopicPartition)| {
             let (offset, position) = self.committed_at[&partition].clone();
+            #[cfg(test)]
+            let position = self.misremembered(id, &partition, position);
             let index = position.as_ref().map_or(0, |position| position.index);
             let time = position.map_or_else(SourceTime::default, |position| {
                 let Position { watermark, activity, upstream, .. } = position;
@@ -221,7 +225,32 @@ impl StreamThread {
         let inputs = wired.sources.into_iter().zip(partitions).map(input).collect();
         let mut readers = layout.subs.iter().flat_map(|sub| &sub.inputs);
         let writes_repartition = readers.any(|input| input.upstream == Some(id.sub));
-        Task::new(inputs, wired.stores, wired.clocks, state, self.sequence(id).unwrap_or(0), writes_repartition)
+        let sequence = self.sequence(id).unwrap_or(0);
+        #[cfg_attr(not(test), expect(unused_mut, reason = "only tests plant bugs"))]
+        let mut task = Task::new(inputs, wired.stores, wired.clocks, state, sequence, writes_repartition);
+        #[cfg(test)]
+        if let Some(flaw) = self.parts.config.bug.and_then(Bug::flaw) {
+            task.plant(flaw);
+        }
+        task
+    }
+
+    /// What a task makes of a committed position with the bugs that a simulation has to find.
+    #[cfg(test)]
+    fn misremembered(&self, id: TaskId, partition: &TopicPartition, position: Option<Position>) -> Option<Position> {
+        let (layout, config) = (&self.parts.layout, &self.parts.config);
+        let input = layout.subs[id.sub].inputs.iter().zip(layout.inputs_of(id)).find(|(_, place)| place == partition);
+        let upstream = input.and_then(|(input, _)| input.upstream);
+        if config.has(Bug::ForgetsTime) {
+            let (watermark, upstream) = (Timestamp::MIN, Vec::new());
+            return position.map(|position| Position { watermark, upstream, ..position });
+        }
+        let Some(sub) = upstream.filter(|_| config.has(Bug::SilenceIsIdle) && position.is_none()) else {
+            return position;
+        };
+        let idle = |task| Upstream { task, watermark: Timestamp::MIN, activity: Activity::Idle };
+        let upstream = (0..layout.subs[sub].partitions).map(idle).collect();
+        Some(Position { watermark: Timestamp::MIN, upstream, ..Position::default() })
     }
 
     /// Builds all running tasks anew from what is committed and reads their inputs again from there.

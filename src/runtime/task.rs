@@ -121,6 +121,12 @@ impl Task {
         }
     }
 
+    /// The bug of its operators that a simulation has to find.
+    #[cfg(test)]
+    pub(crate) fn plant(&mut self, flaw: crate::operators::flaws::Flaw) {
+        self.cx.flaw = Some(flaw);
+    }
+
     /// Puts records of an input into its queue.
     pub(crate) fn fill(
         &mut self,

@@ -4,6 +4,8 @@
 //! - [`simulation`]: a whole cluster's life with all that can go wrong in it, from one seed.
 
 pub mod driver;
+#[cfg(test)]
+mod replay;
 pub mod simulation;
 #[cfg(test)]
 mod simulation_tests;
