@@ -65,6 +65,19 @@ impl Default for Pace {
     }
 }
 
+/// The least step in which a watermark follows the clock: each is a commit of its own.
+const CLOCK_STEP: Duration = Duration::from_secs(1);
+
+impl Pace {
+    /// The watermark by the clock: as far behind it as the silence had to be before it counted, in steps of a quarter of
+    /// that, or a quiet application would commit without an end.
+    fn by_clock(&self, wall: Timestamp, after: Duration) -> Timestamp {
+        let step = i64::try_from((after / 4).max(CLOCK_STEP).as_millis()).unwrap_or(i64::MAX);
+        let at = wall.minus(after).minus(self.bound).millis();
+        Timestamp::from_millis(at.saturating_sub(at.rem_euclid(step)))
+    }
+}
+
 /// The queue of a [`TypedSource`].
 pub struct Queue<K, V> {
     entries: VecDeque<Entry<K, V>>,
@@ -168,7 +181,7 @@ pub struct TypedSource<K, V, D> {
     /// What is known of the tasks upstream after what has been pushed.
     upstreams: Upstreams,
     pace: Pace,
-    /// Since when nothing has come.
+    /// Since when no record with a time has come.
     silent_since: Option<Duration>,
     /// What is done of the message at the position when filling goes on.
     resume: Option<(Offset, u32)>,
@@ -349,16 +362,15 @@ where
             return false;
         }
         let before = (self.activity, self.watermark);
+        // Only a record with a time breaks the silence: one that cannot be used says nothing of it.
+        let silent = elapsed.saturating_sub(*self.silent_since.get_or_insert(elapsed));
         if !caught_up || !self.queue.entries.is_empty() {
-            self.silent_since = None;
             self.activity = Activity::Active;
             return before.0 != self.activity;
         }
-        let silent = elapsed.saturating_sub(*self.silent_since.get_or_insert(elapsed));
         match self.pace.clock_after {
             Some(after) if silent >= after => {
-                // As far behind the clock as the silence had to be before it counted.
-                self.watermark = self.watermark.max(wall.minus(after).minus(self.pace.bound));
+                self.watermark = self.watermark.max(self.pace.by_clock(wall, after));
                 self.queue.watermark = self.queue.watermark.max(self.watermark);
                 self.activity = Activity::CaughtUp;
                 self.tell_time(cx);
