@@ -52,6 +52,7 @@ impl Builder {
             location: Location::caller(),
             event_time: FromRecord,
             pace: Pace::default(),
+            ahead: None,
             policy: BadInput::Fail,
         }
     }
@@ -73,6 +74,7 @@ pub struct Source<K: Data, V: Data, KC, VC, E> {
     location: &'static Location<'static>,
     event_time: E,
     pace: Pace,
+    ahead: Option<Duration>,
     policy: BadInput,
 }
 
@@ -103,6 +105,39 @@ impl<K: Data, V: Data, KC, VC, E> Source<K, V, KC, VC, E> {
         self
     }
 
+    /// A record whose event time is further ahead of its Kafka timestamp than this is bad input, `too_far_ahead`: it would
+    /// close every window up to its own time, and all honest records after it would be late. Default: any time is taken.
+    ///
+    /// A replay judges as the first run did, since both times are in the log. Only where event time is Kafka's timestamp
+    /// itself, or a message has none, is it held against the time of day at which it is read; then a replay may take what
+    /// was refused before.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use millstream::testing::Driver;
+    /// # use millstream::{BadInput, Builder, NoKey, Timestamp, Topic};
+    /// # const SEEN: Topic<NoKey, i64> = Topic::new("seen");
+    /// # const PASSED: Topic<NoKey, i64> = Topic::new("passed");
+    /// let b = Builder::new("guarded");
+    /// b.source(SEEN)
+    ///     .event_time(|_, at| Timestamp::from_millis(*at))
+    ///     .ahead_by_at_most(Duration::from_secs(60))
+    ///     .on_bad_input(BadInput::Skip)
+    ///     .stream()
+    ///     .to(PASSED);
+    /// let mut driver = Driver::builder(b.build()?).start()?;
+    /// // Both were written at 5,000.
+    /// driver.send(&SEEN, &NoKey, &65_000, 5_000)?;
+    /// driver.send(&SEEN, &NoKey, &65_001, 5_000)?;
+    /// driver.settle()?;
+    /// assert_eq!(driver.take_values(&PASSED)?, [(NoKey, 65_000)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn ahead_by_at_most(mut self, bound: Duration) -> Self {
+        self.ahead = Some(bound);
+        self
+    }
+
     /// A partition that has been silent for so long no longer holds back the time of those that are not: until its next
     /// record, and only while the broker has nothing more of it. Default: 30 seconds. Which windows a silence closes is
     /// decided by the clock and so need not repeat itself.
@@ -112,7 +147,8 @@ impl<K: Data, V: Data, KC, VC, E> Source<K, V, KC, VC, E> {
     }
 
     /// After so much silence the partition's watermark follows the time of day, as far behind it as this: so that the
-    /// last window of a quiet stream closes. Off unless asked for, as results are then not repeatable.
+    /// last window of a quiet stream closes. It moves in steps of a quarter of this, a second at least. Off unless asked
+    /// for, as results are then not repeatable.
     pub fn advance_by_clock_after(mut self, silence: Duration) -> Self {
         self.pace.clock_after = Some(silence);
         self
@@ -125,8 +161,8 @@ impl<K: Data, V: Data, KC, VC, E> Source<K, V, KC, VC, E> {
     }
 
     fn with_time<E2>(self, event_time: E2) -> Source<K, V, KC, VC, E2> {
-        let Self { graph, topic, location, pace, policy, .. } = self;
-        Source { graph, topic, location, event_time, pace, policy }
+        let Self { graph, topic, location, pace, ahead, policy, .. } = self;
+        Source { graph, topic, location, event_time, pace, ahead, policy }
     }
 
     /// The records of the topic.
@@ -136,7 +172,7 @@ impl<K: Data, V: Data, KC, VC, E> Source<K, V, KC, VC, E> {
         VC: Codec<V> + Default,
         E: EventTime<K, V>,
     {
-        let Self { graph, topic, location, event_time, pace, policy } = self;
+        let Self { graph, topic, location, event_time, pace, ahead, policy } = self;
         let edge: Edge<K, V> = Edge::new();
         let (event_time, from, of) = (Arc::new(event_time), edge.clone(), PhantomData::<fn() -> (KC, VC)>);
         let id = graph.borrow().next();
@@ -151,6 +187,7 @@ impl<K: Data, V: Data, KC, VC, E> Source<K, V, KC, VC, E> {
             wire: Box::new(move |wiring| {
                 let PhantomData::<fn() -> (KC, VC)> = of;
                 let decode = TopicDecoder::new(KC::default(), VC::default(), Arc::clone(&event_time));
+                let decode = decode.ahead_by_at_most(ahead);
                 let (input, policy) = (wiring.input(id), wiring.policy(id));
                 wiring.add_source(Box::new(TypedSource::new(input, policy, pace, decode, from.take())));
             }),

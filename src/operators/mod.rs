@@ -212,11 +212,13 @@ pub enum DropReason {
     Expired,
     /// An equal record has passed before.
     Duplicate,
+    /// An event time further ahead than the source allows.
+    TooFarAhead,
 }
 
 impl DropReason {
     /// All reasons.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Unreadable,
         Self::NullKey,
         Self::NullValue,
@@ -231,6 +233,7 @@ impl DropReason {
         Self::Late,
         Self::Expired,
         Self::Duplicate,
+        Self::TooFarAhead,
     ];
 
     /// The label's value.
@@ -251,6 +254,7 @@ impl DropReason {
             Self::Late => "late",
             Self::Expired => "expired",
             Self::Duplicate => "duplicate",
+            Self::TooFarAhead => "too_far_ahead",
         }
     }
 }
