@@ -91,6 +91,12 @@ impl DropCounters {
         }
     }
 
+    /// How many there have been for a reason.
+    #[must_use]
+    pub fn get(&self, reason: DropReason) -> u64 {
+        DropReason::ALL.iter().zip(self.0.iter()).find(|(of, _)| **of == reason).map_or(0, |(_, counter)| counter.get())
+    }
+
     fn total(&self) -> u64 {
         self.0.iter().map(IntCounter::get).sum()
     }

@@ -9,5 +9,7 @@ mod replay;
 pub mod simulation;
 #[cfg(test)]
 mod simulation_tests;
+#[cfg(test)]
+mod time_scenarios;
 
 pub use driver::{Driver, DriverBuilder, OutputRecord};
