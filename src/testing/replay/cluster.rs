@@ -1,6 +1,6 @@
 //! The topology that the events go through, and what it leaves in its topics.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -76,7 +76,6 @@ pub(super) fn topology(data: &data::Data) -> Topology {
     b.build().expect("the topology is sound")
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "the signature that a reduce asks for")]
 fn add(ids: &mut Ids, more: Ids) {
     ids.0.extend(more.0);
 }
@@ -174,7 +173,7 @@ fn results(broker: &MemoryBroker, topic: &str, once: bool) -> Result<Windows, St
 }
 
 fn late(broker: &MemoryBroker) -> Result<BTreeSet<(u64, Window)>, String> {
-    let mut late = BTreeMap::new();
+    let mut late = BTreeSet::new();
     for record in broker.records("late").unwrap_or_default() {
         let StoredRecord { value, .. } = record;
         let Missed { ids, window, expired } = serde_json::from_slice(&value.unwrap_or_default()).expect("a late event");
@@ -182,9 +181,9 @@ fn late(broker: &MemoryBroker) -> Result<BTreeSet<(u64, Window)>, String> {
         if expired {
             return Err(format!("{event:?} was in time, and its window had closed already"));
         }
-        if late.insert(event, ()).is_some() {
+        if !late.insert(event) {
             return Err(format!("{event:?} was late twice"));
         }
     }
-    Ok(late.into_keys().collect())
+    Ok(late)
 }

@@ -63,7 +63,7 @@ impl Data {
         let kind = kind(seed, many, &mut random);
         let ends = random.random_bool(0.5);
         let partitions = (0..many).map(|number| events(number, bound, ends, &mut random));
-        Self { partitions: partitions.collect(), kind, on_close: seed / 4 % 2 == 0, bound }
+        Self { partitions: partitions.collect(), kind, on_close: (seed / 4).is_multiple_of(2), bound }
     }
 
     /// How many events there are.

@@ -1,6 +1,7 @@
 //! Replay gives what live gave: the same windows with the same contents, and the same late records, whatever the batches,
 //! commits, crashes and interleavings were; and the bugs that would break it are found.
 
+mod bounded;
 mod cluster;
 mod data;
 mod naive;

@@ -38,15 +38,15 @@ impl Expected {
             }
             end = end.min(watermark);
         }
-        let (mut expected, closes, hold) = match data.kind {
+        let (mut expected, after, hold) = match data.kind {
             Kind::Hopping { size, advance, grace } => hopping(&read, size, advance, grace),
             // In the order of a single partition, as Kafka Streams has them; else in any.
             Kind::Session { gap, grace } if data.partitions.len() == 1 => sessions_in_order(&read, gap, grace),
             Kind::Session { gap, grace } => sessions(&read, gap, grace),
             Kind::Sliding { difference, grace } => sliding(&read, difference, grace, data.partitions.len() > 1),
         };
-        let closed = expected.all.iter().filter(|((_, window), _)| window.end.millis() + closes <= end);
-        expected.closed = closed.map(|(key, events)| (key.clone(), events.clone())).collect();
+        let over = expected.all.iter().filter(|((_, window), _)| window.end.millis() + after <= end);
+        expected.closed = over.map(|(key, events)| (key.clone(), events.clone())).collect();
         for ((_, window), events) in &expected.closed {
             // The results follow their windows' time by the hold, and close a moment after their end.
             if window.end.millis() < end - hold {
