@@ -105,7 +105,7 @@ impl<K: Item, V: Item> Stream<K, V> {
         let identity = Arc::new(identity);
         let (node, edge) = self.add("dedup", KIND, move |wiring, node, out: Out<K, V>| {
             let (store, changelog) = store(wiring, node, false);
-            Dedup::new(Arc::clone(&identity), within, Timed::new(store, changelog), out)
+            Dedup::new(wiring.name(node), Arc::clone(&identity), within, Timed::new(store, changelog), out)
         });
         Stream::new(Rc::clone(&self.graph), node, edge, self.rekeyed)
     }

@@ -104,6 +104,8 @@ pub struct Cx {
     pub wall: Timestamp,
     /// Records dropped since the last look, by reason: counted, never silent.
     pub drops: Drops,
+    /// Records that came too late since the last look, by the operator that refused them.
+    pub late: Vec<(Arc<str>, u64)>,
     /// Whether this task has more to come: what its markers tell the tasks downstream.
     pub activity: Activity,
     /// True where markers go to every partition downstream, also to those that get no records.
@@ -142,6 +144,15 @@ impl Cx {
     pub fn refuse(&mut self, input: InputNumber, reject: Reject, operator: &str) {
         let Reject { reason, message } = reject;
         self.fail(Failure { input: Some(input), reason, message, operator: operator.to_owned() });
+    }
+
+    /// Counts a record that came too late for `operator`.
+    pub fn count_late(&mut self, operator: &Arc<str>, reason: DropReason) {
+        self.drops.count(reason);
+        match self.late.iter_mut().find(|(of, _)| of == operator) {
+            Some((_, count)) => *count += 1,
+            None => self.late.push((Arc::clone(operator), 1)),
+        }
     }
 
     /// Stops the task: no record is to blame, and none may be left out for it, as when the state cannot be read. The

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::source::{Bad, BadInput, InputPlace, Inputs, SourcePort, SourceTime, Verdict};
+use super::source::{Bad, BadInput, InputPlace, Inputs, SourcePort, SourceTime, Standing, Verdict};
 use super::upstreams::Upstreams;
 use super::{Cx, Out, Signal};
 use crate::broker::{Batch, RawRecord};
@@ -402,6 +402,19 @@ where
     fn time(&self) -> SourceTime {
         let (watermark, activity) = (self.watermark, self.activity);
         SourceTime { watermark, activity, upstream: self.upstreams.to_commit() }
+    }
+
+    fn activity(&self) -> Activity {
+        self.activity
+    }
+
+    fn standing(&self) -> Standing {
+        if !self.is_repartition() {
+            let last = (self.activity != Activity::Idle).then_some((self.watermark, None));
+            return Standing { last, first: last.map(|(watermark, _)| watermark) };
+        }
+        let last = self.upstreams.taking_part().min().map(|(watermark, task)| (watermark, Some(task)));
+        Standing { last, first: self.upstreams.taking_part().max().map(|(watermark, _)| watermark) }
     }
 
     fn start(&mut self, offset: Offset, index: u32, time: SourceTime) {

@@ -15,11 +15,11 @@ use crate::topology::{TaskContext, TaskId};
 use super::bugs::Bug;
 use super::meters::InputMeters;
 use super::patience::patiently;
-use super::placement;
 use super::restore::Restore;
-use super::status::TaskStatus;
+use super::status::{TaskStatus, TaskTime};
 use super::task::{Input, Task};
 use super::thread::{Parts, Slot, Stage, StreamThread, names};
+use super::{placement, standing};
 #[cfg(test)]
 use crate::codec::{marker::Activity, position::Upstream};
 
@@ -278,12 +278,15 @@ impl StreamThread {
         patiently("going back", || self.member.seek(&from))
     }
 
-    /// Tells the metrics how large the tasks' states are.
+    /// Tells the metrics how far time has come in the tasks, and how large their states are.
     pub(crate) fn measure(&self) {
         let metrics = &self.parts.metrics;
         let bytes = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
+        let wall = self.parts.clock.wall();
         for slot in &self.slots {
             let Stage::Running(task) = &slot.stage else { continue };
+            let name = self.name_of(slot.id);
+            standing::measure(metrics, &name, &standing::time_of(&self.parts.layout, slot.id, task), wall);
             for input in &task.inputs {
                 let watermark = input.port.watermark();
                 // Before the first record and after the last there is no time to show.
@@ -295,7 +298,7 @@ impl StreamThread {
             if task.stores.is_empty() {
                 continue;
             }
-            let (name, sizes) = (self.name_of(slot.id), task.state.sizes());
+            let sizes = task.state.sizes();
             let cache: usize = task.stores.iter().map(|store| store.stats().cache_bytes).sum();
             metrics.cache_bytes(&name).set(bytes(cache as u64));
             metrics.committed_bytes(&name).set(bytes(sizes.committed));
@@ -310,13 +313,13 @@ impl StreamThread {
                 Stage::Restoring(restore) => ("restoring", restore.remaining()),
                 Stage::Running(_) => ("running", 0),
             };
-            let lag = match &slot.stage {
-                Stage::Running(task) => task.lag(),
-                _ => None,
+            let (lag, time) = match &slot.stage {
+                Stage::Running(task) => (task.lag(), standing::time_of(&self.parts.layout, slot.id, task)),
+                _ => (None, TaskTime::default()),
             };
             let ended = matches!(&slot.stage, Stage::Running(task) if task.has_ended());
             let name = self.name_of(slot.id);
-            TaskStatus { name, thread: self.number, state: state.into(), lag, restore_remaining, ended }
+            TaskStatus { name, thread: self.number, state: state.into(), lag, time, restore_remaining, ended }
         };
         self.slots.iter().map(status).collect()
     }

@@ -10,7 +10,7 @@ use crate::broker::{
     Partitioning,
 };
 use crate::dsl::{Source, Stream};
-use crate::metrics::{Metrics, TopologyMetrics};
+use crate::metrics::Metrics;
 use crate::operators::DropReason;
 use crate::operators::topic_source::{EventTime, FromField, FromRecord};
 use crate::record::{Headers, InputNumber, TopicPartition};
@@ -289,13 +289,25 @@ fn start(
     disks: MemoryDisks,
     batch: Option<usize>,
 ) -> Process {
+    start_measured(topology, broker, clock, (instance, disks), batch, &Metrics::new())
+}
+
+fn start_measured(
+    topology: Topology,
+    broker: &MemoryBroker,
+    clock: &Arc<ManualClock>,
+    (instance, disks): (&str, MemoryDisks),
+    batch: Option<usize>,
+    metrics: &Metrics,
+) -> Process {
     let mut config = Config::new("test");
     config.instance = Some(instance.into());
     config.threads = 2;
     config.state = StateOptions::Disks(disks);
     config.batch = batch;
-    let metrics: TopologyMetrics = Metrics::new().topology("counting");
+    config.session_timeout = 24 * HOUR;
     let clock = Arc::clone(clock) as Arc<dyn Clock>;
+    let metrics = metrics.topology("counting");
     Process::start(topology, Arc::new(broker.process(instance)), config, clock, metrics).expect("started")
 }
 
@@ -413,4 +425,69 @@ fn a_partition_held_up_by_an_open_transaction_of_another_program_is_not_idle() {
     assert_eq!(closed(&mut driver)[0], (0, 11), "nothing is late");
     let lost = dropped(&driver, DropReason::Expired) + dropped(&driver, DropReason::Late);
     assert_eq!(lost, 0);
+}
+
+/// The lines of a metric that are not 0, without what they have in common.
+fn shown(metrics: &Metrics, name: &str) -> Vec<String> {
+    let text = metrics.render();
+    let lines = text.lines().filter_map(|line| line.strip_prefix(&format!("millstream_{name}{{")));
+    lines.filter(|line| !line.ends_with(" 0")).map(|line| line.replace(",topology=\"counting\"}", "")).collect()
+}
+
+#[test]
+fn the_metrics_say_how_old_time_is_and_who_holds_it_back() {
+    let topology = counting(|source| own_time(source).idle_after(Duration::from_secs(30)));
+    let clock = Arc::new(ManualClock::new(Timestamp::from_millis(NOW)));
+    let broker = MemoryBroker::new(Arc::clone(&clock) as Arc<dyn Clock>);
+    create(&broker, &["in", "counts"], 2);
+    let metrics = Metrics::new();
+    let disks = ("a", MemoryDisks::default());
+    let mut process = start_measured(topology, &broker, &clock, disks, None, &metrics);
+    write(&broker, "in", 0, NOW + 90_000);
+    settle(&mut process, &clock);
+    let upstream = |task: u32| shown(&metrics, &format!("watermark_held_back_seconds{{by=\"in-{task}\""));
+    assert!(upstream(0).is_empty(), "a task with one partition holds nobody else back");
+    let of_windows = || -> Vec<String> {
+        let lines = shown(&metrics, "watermark_held_back_seconds").into_iter();
+        lines.filter(|line| line.contains("by-key")).collect()
+    };
+    // Partition 1 has not been heard of: it stands at 1970.
+    let unheard = (NOW + 90_000) / 1_000;
+    for line in of_windows() {
+        assert!(line.starts_with("by=\"in-1\"") && line.ends_with(&unheard.to_string()), "{line}");
+    }
+    assert_eq!(of_windows().len(), 2, "one a task: {:?}", of_windows());
+
+    write(&broker, "in", 1, NOW + 20_000);
+    settle(&mut process, &clock);
+    let lines = of_windows();
+    assert_eq!(lines.len(), 2, "the old value is taken away: {lines:?}");
+    assert!(lines.iter().all(|line| line.starts_with("by=\"in-1\"") && line.ends_with(" 70")), "{lines:?}");
+
+    // The clock goes on, and both partitions with it for a while: time is as old as the slower one.
+    clock.advance(Duration::from_mins(1));
+    write(&broker, "in", 0, NOW + 95_000);
+    write(&broker, "in", 1, NOW + 21_000);
+    settle(&mut process, &clock);
+    let ages = shown(&metrics, "watermark_age_seconds");
+    let age = (clock.wall().millis() - (NOW + 21_000)) / 1_000;
+    let of_partition_1 = ages.iter().filter(|line| line.ends_with(&format!(" {age}"))).count();
+    assert_eq!(of_partition_1, 3, "the task of partition 1 and both behind the shuffle: {ages:?}, {age}");
+
+    // Silence: both are left out, and nothing is expected to go on.
+    for _ in 0..40 {
+        clock.advance(Duration::from_secs(1));
+        settle(&mut process, &clock);
+    }
+    assert_eq!(shown(&metrics, "idle_partitions_total"), ["topic=\"in\" 2"]);
+    assert_eq!(shown(&metrics, "watermark_age_seconds"), [""; 0]);
+    assert_eq!(shown(&metrics, "watermark_held_back_seconds"), [""; 0]);
+
+    // A record that is too late is counted by the operator that refused it.
+    write(&broker, "in", 0, NOW + 1_000);
+    settle(&mut process, &clock);
+    process.close(true);
+    assert_eq!(shown(&metrics, "late_records_total"), ["operator=\"counts\" 1"]);
+    assert_eq!(shown(&metrics, "watermark_age_seconds"), [""; 0], "the tasks have moved away");
+    assert_eq!(shown(&metrics, "watermark_timestamp_seconds"), [""; 0]);
 }

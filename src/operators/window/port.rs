@@ -49,7 +49,7 @@ impl<K: Key, V: Data, O: Key, A: Data, F: Fold<K, V, A>> Port<K, V, O, A, F> {
         };
         shell.windows.add(key, &arrival, &mut add, &mut shell.made)?;
         for (window, reason) in shell.made.missed.drain(..) {
-            cx.drops.count(reason);
+            cx.count_late(&shell.name, reason);
             let Some((key, value)) = &kept else { continue };
             let by = if reason == DropReason::Late { arrival.reference() } else { arrival.watermark };
             let Arrival { timestamp, behind, watermark, input, headers, .. } = arrival.clone();
