@@ -154,6 +154,13 @@ impl<K: Data, V: Data, KC, VC, E> Source<K, V, KC, VC, E> {
         self
     }
 
+    /// Keeps no watermark: to see what it costs.
+    #[cfg(test)]
+    pub(crate) fn timeless(mut self) -> Self {
+        self.pace.timeless = true;
+        self
+    }
+
     /// What happens to records that cannot be used, here and in the functions downstream. Default: the task stops.
     pub fn on_bad_input(mut self, policy: BadInput) -> Self {
         self.policy = policy;

@@ -57,11 +57,20 @@ pub struct Pace {
     pub idle_after: Duration,
     /// After so much silence the watermark follows the time of day; `None` leaves it where the records put it.
     pub clock_after: Option<Duration>,
+    /// No watermark is kept: to see what it costs.
+    #[cfg(test)]
+    pub(crate) timeless: bool,
 }
 
 impl Default for Pace {
     fn default() -> Self {
-        Self { bound: Duration::ZERO, idle_after: Duration::from_secs(30), clock_after: None }
+        Self {
+            bound: Duration::ZERO,
+            idle_after: Duration::from_secs(30),
+            clock_after: None,
+            #[cfg(test)]
+            timeless: false,
+        }
     }
 }
 
@@ -88,22 +97,41 @@ pub struct Queue<K, V> {
     watermark: Timestamp,
     /// What is known of the tasks upstream after all that is queued.
     upstreams: Upstreams,
+    #[cfg(test)]
+    timeless: bool,
 }
 
 impl<K, V> Queue<K, V> {
-    fn new(bound: Duration) -> Self {
-        let upstreams = Upstreams::default();
-        Self { entries: VecDeque::new(), bytes: 0, bound, watermark: Timestamp::MIN, upstreams }
+    fn new(pace: Pace) -> Self {
+        Self {
+            entries: VecDeque::new(),
+            bytes: 0,
+            bound: pace.bound,
+            watermark: Timestamp::MIN,
+            upstreams: Upstreams::default(),
+            #[cfg(test)]
+            timeless: pace.timeless,
+        }
     }
 
     /// Queues a record of a user's topic; its time moves the partition's watermark.
     pub fn timed(&mut self, message: &RawRecord<'_>, key: K, value: V, timestamp: Timestamp) {
-        let behind = self.watermark.millis_since(timestamp);
-        self.watermark = self.watermark.max(timestamp.minus(self.bound));
+        let behind = self.take_time(timestamp);
         let headers = message.headers.clone();
         let (watermark, input) = (self.watermark, InputNumber::default());
         let record = Record { key, value, timestamp, behind, watermark, input, headers };
         self.record(record, message.offset, 0, true, size(message.key, message.value));
+    }
+
+    /// How far a time lies behind the partition, which it then moves on.
+    fn take_time(&mut self, timestamp: Timestamp) -> u64 {
+        #[cfg(test)]
+        if self.timeless {
+            return 0;
+        }
+        let behind = self.watermark.millis_since(timestamp);
+        self.watermark = self.watermark.max(timestamp.minus(self.bound));
+        behind
     }
 
     /// Queues record `index` of the message at `offset`; `last` of it, or not. `bytes` are those of key and value.
@@ -198,7 +226,7 @@ impl<K, V, D: Decode<K, V>> TypedSource<K, V, D> {
             one_by_one,
             policy,
             decode,
-            queue: Queue::new(pace.bound),
+            queue: Queue::new(pace),
             position: (0, 0),
             watermark: Timestamp::MIN,
             told: Timestamp::MIN,

@@ -10,6 +10,8 @@ pub mod simulation;
 #[cfg(test)]
 mod simulation_tests;
 #[cfg(test)]
+mod time_cost;
+#[cfg(test)]
 mod time_scenarios;
 
 pub use driver::{Driver, DriverBuilder, OutputRecord};
