@@ -63,14 +63,18 @@ pub(super) fn topology(data: &data::Data) -> Topology {
     match data.kind {
         Kind::Hopping { size, advance, grace } => {
             let windows = HoppingWindows::of(ms(size), ms(advance)).grace(ms(grace));
-            aggregate(keyed.windowed(windows), on_close, ms(size));
+            aggregate(keyed.windowed(windows), on_close, GivenWindows::closed(ms(size)));
         }
         Kind::Session { gap, grace } => {
-            aggregate(keyed.windowed(SessionWindows::of(ms(gap)).grace(ms(grace))), on_close, ms(AMPLE));
+            aggregate(
+                keyed.windowed(SessionWindows::of(ms(gap)).grace(ms(grace))),
+                on_close,
+                GivenWindows::up_to(ms(AMPLE)),
+            );
         }
         Kind::Sliding { difference, grace } => {
             let windows = SlidingWindows::of(ms(difference)).grace(ms(grace));
-            aggregate(keyed.windowed(windows), on_close, ms(difference));
+            aggregate(keyed.windowed(windows), on_close, GivenWindows::up_to(ms(difference)));
         }
     }
     b.build().expect("the topology is sound")
@@ -80,7 +84,7 @@ fn add(ids: &mut Ids, more: Ids) {
     ids.0.extend(more.0);
 }
 
-fn aggregate<W>(windows: WindowedBy<String, Ids, W>, on_close: bool, size: Duration)
+fn aggregate<W>(windows: WindowedBy<String, Ids, W>, on_close: bool, second: GivenWindows)
 where
     W: Windowing<String, Out = Windowed<String>>,
 {
@@ -98,7 +102,7 @@ where
             (Windowed::new("all".to_owned(), of.window), ids.unwrap_or_default())
         };
         let together = table.to_stream().map(all).group_by_key().named("by-window");
-        together.windowed(GivenWindows::up_to(size)).on_close().reduce(add).named("together").to(TOGETHER);
+        together.windowed(second).on_close().reduce(add).named("together").to(TOGETHER);
     }
 }
 

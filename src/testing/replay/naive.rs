@@ -48,8 +48,10 @@ impl Expected {
         let over = expected.all.iter().filter(|((_, window), _)| window.end.millis() + after <= end);
         expected.closed = over.map(|(key, events)| (key.clone(), events.clone())).collect();
         for ((_, window), events) in &expected.closed {
-            // The results follow their windows' time by the hold, and close a moment after their end.
-            if window.end.millis() < end - hold {
+            // The results' time follows by the hold. Those of hopping windows are together once it comes to their start,
+            // others a moment after their end.
+            let hopping = matches!(data.kind, Kind::Hopping { .. });
+            if if hopping { window.start.millis() <= end - hold } else { window.end.millis() < end - hold } {
                 expected.together.entry(*window).or_default().extend(events);
             }
         }
