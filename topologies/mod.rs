@@ -1,15 +1,21 @@
 //! The workloads that the binary runs, one a file or folder, and what their producers have in common.
 
 pub mod civil;
+pub mod devices;
 pub mod faults;
+#[cfg(test)]
+mod golden;
 pub mod running_totals;
 pub mod sales;
 pub mod sales_windows;
+pub mod sensors;
 pub mod writing;
 
 use millstream::cli::{Catalog, Demo, GeneratorEntry, TopologyEntry};
 
+use devices::DevicesGenerator;
 use sales::SalesGenerator;
+use sensors::SensorsGenerator;
 
 /// What the binary has to offer.
 #[must_use]
@@ -37,12 +43,38 @@ pub fn catalog() -> Catalog {
                 inputs: &[sales::PURCHASES_TOPIC],
                 outputs: &[sales_windows::WINDOWS_TOPIC, sales_windows::TOP_TOPIC, sales_windows::LATE_TOPIC],
             },
+            TopologyEntry {
+                name: sensors::topology::NAME,
+                about: "Each reading once, those that alert, and averages of ten seconds",
+                build: sensors::topology,
+                inputs: &[sensors::SENSORS_TOPIC],
+                outputs: &[sensors::DISTINCT_TOPIC, sensors::ALERTS_TOPIC, sensors::AVERAGES_TOPIC],
+            },
+            TopologyEntry {
+                name: devices::counts::NAME,
+                about: "How often each device was hot, every five seconds",
+                build: devices::counts::topology,
+                inputs: &[devices::DEVICES_TOPIC],
+                outputs: &[devices::COUNTS_TOPIC],
+            },
         ],
-        generators: vec![GeneratorEntry {
-            name: "sales",
-            about: "A smoothie shop: products, purchases and stock",
-            make: |options| Ok(Box::new(SalesGenerator::new(options)?)),
-        }],
+        generators: vec![
+            GeneratorEntry {
+                name: "sales",
+                about: "A smoothie shop: products, purchases and stock",
+                make: |options| Ok(Box::new(SalesGenerator::new(options)?)),
+            },
+            GeneratorEntry {
+                name: "sensors",
+                about: "Twenty sensors, which send some readings twice",
+                make: |options| Ok(Box::new(SensorsGenerator::new(options)?)),
+            },
+            GeneratorEntry {
+                name: "devices",
+                about: "Twelve devices that send lines of text",
+                make: |options| Ok(Box::new(DevicesGenerator::new(options)?)),
+            },
+        ],
         demo: Demo {
             topology: running_totals::NAME,
             generator: "sales",

@@ -91,6 +91,12 @@ impl DropCounters {
         }
     }
 
+    /// How many records there have been for a reason.
+    #[must_use]
+    pub fn get(&self, reason: DropReason) -> u64 {
+        DropReason::ALL.iter().zip(self.0.iter()).find(|(each, _)| **each == reason).map_or(0, |(_, count)| count.get())
+    }
+
     fn total(&self) -> u64 {
         self.0.iter().map(IntCounter::get).sum()
     }
