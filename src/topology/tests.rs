@@ -293,6 +293,7 @@ fn a_topology_is_described_as_kafka_streams_does() {
     );
     let chart = topology.mermaid();
     assert!(chart.contains("n3 -.-> n4") && chart.contains("n5[(\"counts\")]"), "{chart}");
+    assert!(chart.starts_with("flowchart TD\n  subgraph s0["), "{chart}");
     let json = serde_json::to_value(topology.description()).unwrap();
     let node = &json["sub_topologies"][1]["nodes"][1];
     assert_eq!(
@@ -328,4 +329,20 @@ fn a_topic_holds_updates_where_all_that_is_written_to_it_are_a_tables_under_its_
         stream.group_by_key().reduce(|_, _| ()).to(OUT);
     }));
     assert!(!written(|_| ()), "nothing is written");
+}
+
+#[test]
+fn several_topologies_are_one_chart_in_which_no_two_nodes_have_one_name() {
+    let topologies = [built(|_, stream| stream.to(OUT)), built(|_, stream| stream.to(OUT))];
+    let chart = Topology::mermaid_of_all(&topologies);
+    assert_eq!(chart.matches("flowchart TD").count(), 1, "{chart}");
+    let name = topologies[0].name();
+    for part in [
+        &format!("  subgraph t0[\"{name}\"]\n    subgraph t0s0[\"in\"]\n      t0n0([\"in\"])"),
+        "    t0n0 --> t0n1\n  end\n",
+        &format!("  subgraph t1[\"{name}\"]\n    subgraph t1s0["),
+        "    t1n0 --> t1n1\n  end\n",
+    ] {
+        assert!(chart.contains(part), "{part} is missing in\n{chart}");
+    }
 }
