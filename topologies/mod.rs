@@ -75,12 +75,75 @@ pub fn catalog() -> Catalog {
                 make: |options| Ok(Box::new(DevicesGenerator::new(options)?)),
             },
         ],
-        demo: Demo {
+        demos: demos(),
+    }
+}
+
+/// What can be watched without Kafka, in the order in which it is shown.
+fn demos() -> Vec<Demo> {
+    vec![
+        Demo {
             topology: running_totals::NAME,
             generator: "sales",
             topic: running_totals::TOTALS_TOPIC,
             rank_by: "sales",
             columns: &["transactions", "quantities"],
+            rate: 50.0,
+            speed: 1.0,
         },
+        Demo {
+            topology: sensors::topology::NAME,
+            generator: "sensors",
+            topic: sensors::AVERAGES_TOPIC,
+            rank_by: "avgMeasuredTemp",
+            columns: &["windowEnd", "count", "avgAmbientTemp"],
+            rate: 100.0,
+            speed: 5.0,
+        },
+        Demo {
+            topology: devices::counts::NAME,
+            generator: "devices",
+            topic: devices::COUNTS_TOPIC,
+            rank_by: "count",
+            columns: &["window_end"],
+            rate: 50.0,
+            speed: 5.0,
+        },
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use millstream::BadInput;
+    use millstream::generate::{Faults, Options};
+
+    fn sorted(mut topics: Vec<&str>) -> Vec<&str> {
+        topics.sort_unstable();
+        topics
+    }
+
+    #[test]
+    fn every_topology_is_called_and_reads_and_writes_as_the_catalog_says() {
+        for entry in catalog().topologies {
+            let topology = (entry.build)(BadInput::Fail).unwrap();
+            assert_eq!(topology.name(), entry.name);
+            assert_eq!(sorted(topology.sources()), sorted(entry.inputs.to_vec()), "{}", entry.name);
+            assert_eq!(sorted(topology.sinks()), sorted(entry.outputs.to_vec()), "{}", entry.name);
+        }
+    }
+
+    #[test]
+    fn every_demo_shows_what_its_topology_makes_of_what_its_generator_writes() {
+        let catalog = catalog();
+        for demo in &catalog.demos {
+            let topology = catalog.topologies.iter().find(|entry| entry.name == demo.topology).unwrap();
+            let generator = catalog.generators.iter().find(|entry| entry.name == demo.generator).unwrap();
+            let options = Options { seed: 1, start: millstream::Timestamp::default(), rate: 1.0, faults: Faults::NONE };
+            let generator = (generator.make)(options).unwrap();
+            assert!(topology.inputs.iter().all(|topic| generator.topics().contains(topic)), "{}", demo.topology);
+            assert!(topology.outputs.contains(&demo.topic), "{}", demo.topology);
+            assert!(demo.rate > 0.0 && demo.speed >= 1.0, "{}", demo.topology);
+        }
     }
 }

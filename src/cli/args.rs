@@ -15,8 +15,8 @@ use crate::time::Timestamp;
 
 /// Keyed stream processors over Kafka topics, exactly once.
 ///
-/// Without a command: the demo. It needs nothing but this program: a shop sells smoothies into a broker inside the
-/// process, and you watch its running totals.
+/// Without a command: the demo of all topologies. It needs nothing but this program: a shop sells smoothies, sensors report,
+/// into a broker inside the process, and you watch what becomes of it.
 #[derive(Debug, Parser)]
 #[command(name = "millstream", version)]
 pub(super) struct Arguments {
@@ -30,6 +30,8 @@ pub(super) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
+    /// Watch topologies at work on made-up records, in a broker inside the process.
+    Demo(Box<DemoCommand>),
     /// Run topologies on Kafka until they are stopped.
     ///
     /// Every setting can also stand in the file that --config names, under the flag's name, or in the environment, as in
@@ -45,16 +47,25 @@ pub(super) enum Command {
     Generate(Box<GenerateArguments>),
 }
 
+#[derive(Debug, Args)]
+pub(super) struct DemoCommand {
+    /// The topologies, by name; all where none is given
+    #[arg(value_name = "TOPOLOGY")]
+    pub(super) topologies: Vec<String>,
+    #[command(flatten)]
+    pub(super) demo: DemoArguments,
+}
+
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Demo")]
 pub(super) struct DemoArguments {
-    /// Purchases a second [default: 50]
+    /// Records a second of each generator [default: a few dozen]
     #[arg(long, value_name = "N", value_parser = parse::rate)]
     pub(super) rate: Option<f64>,
     /// Stop after this time, such as 10s
     #[arg(long = "for", value_name = "TIME", value_parser = parse::duration)]
     pub(super) duration: Option<Duration>,
-    /// The same seed sells the same smoothies
+    /// The same seed makes the same records
     #[arg(long, value_name = "N")]
     pub(super) seed: Option<u64>,
     /// Where to listen for HTTP [default: 127.0.0.1:8080, or a free port]

@@ -1,4 +1,4 @@
-//! What a binary has to offer: topologies, generators, and the demo.
+//! What a binary has to offer: topologies, generators, and demos.
 
 use super::failure::Failure;
 use crate::error::Result;
@@ -13,8 +13,8 @@ pub struct Catalog {
     pub topologies: Vec<TopologyEntry>,
     /// The generators, by name.
     pub generators: Vec<GeneratorEntry>,
-    /// What runs when no command is given.
-    pub demo: Demo,
+    /// What runs when no command is given, in the order in which it is shown.
+    pub demos: Vec<Demo>,
 }
 
 /// Declares a topology, with what is to happen to input that cannot be used.
@@ -46,7 +46,9 @@ pub struct GeneratorEntry {
     pub make: fn(Options) -> Result<Box<dyn Generator>>,
 }
 
-/// What runs when no command is given: a generator feeds a topology, and a table shows its output ranked.
+/// A demo: a generator feeds a topology, and a table shows its output ranked. It is called as its topology.
+///
+/// Demos that name the same generator share it: it goes as fast as the fastest of them wants it.
 #[derive(Clone, Debug)]
 pub struct Demo {
     /// The topology, by name.
@@ -59,6 +61,11 @@ pub struct Demo {
     pub rank_by: &'static str,
     /// The other fields that are shown.
     pub columns: &'static [&'static str],
+    /// Records a second, unless somebody asks for another rate. Few, so that a laptop stays idle.
+    pub rate: f64,
+    /// Seconds of event time that pass in a second: 1, or more where windows would take too long to watch. The screen
+    /// says so. Event time then begins in the past.
+    pub speed: f64,
 }
 
 impl Catalog {

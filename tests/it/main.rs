@@ -6,6 +6,7 @@ mod bad_input;
 mod broker;
 mod cli;
 mod conformance;
+mod demo;
 mod idle;
 mod kafka_groups;
 mod kafka_port;
