@@ -178,7 +178,7 @@ impl<const LEAST: usize> ShortTime<LEAST> {
     /// The time that Kafka counts as `timestamp`.
     #[must_use]
     pub const fn at(timestamp: Timestamp) -> Self {
-        Self(CivilTime(timestamp.millis().saturating_mul(1_000)))
+        Self(CivilTime::from_timestamp(timestamp))
     }
 
     /// Hands its text to `f`.

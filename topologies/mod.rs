@@ -92,6 +92,15 @@ fn demos() -> Vec<Demo> {
             speed: 1.0,
         },
         Demo {
+            topology: sales_windows::NAME,
+            generator: "sales",
+            topic: sales_windows::WINDOWS_TOPIC,
+            rank_by: "sales",
+            columns: &["window_end", "transactions", "quantities"],
+            rate: 50.0,
+            speed: 120.0,
+        },
+        Demo {
             topology: sensors::topology::NAME,
             generator: "sensors",
             topic: sensors::AVERAGES_TOPIC,

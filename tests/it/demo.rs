@@ -6,8 +6,9 @@ use std::time::Duration;
 use crate::process::{Process, output, within};
 
 /// Where each demo's results go.
-const RESULTS: [(&str, &str); 3] = [
+const RESULTS: [(&str, &str); 4] = [
     ("running-totals", "demo.running.totals"),
+    ("sales-windows", "demo.sales.windows"),
     ("sensors", "demo.sensors.averages"),
     ("device-counts", "demo.device.counts"),
 ];
@@ -41,7 +42,7 @@ fn the_pages_show_the_topologies_that_run_and_no_others() {
     let index = demo.get("/");
     assert!(index.contains("<li>sensors: ") && index.contains("<li>device-counts: "), "{index}");
     assert!(!index.contains("running-totals"), "{index}");
-    for (topology, topic) in &RESULTS[1..] {
+    for (topology, topic) in &RESULTS[2..] {
         await_result(&mut demo, topology, topic);
     }
     assert!(!demo.get("/metrics").contains("running-totals"));
