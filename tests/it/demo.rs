@@ -67,6 +67,14 @@ fn without_a_terminal_it_prints_a_line_of_each_at_the_end() {
 }
 
 #[test]
+fn a_signal_that_comes_twice_at_once_stops_it_in_good_order() {
+    let mut demo = start(&["running-totals"]);
+    demo.logged("listening at");
+    demo.interrupt_twice();
+    demo.succeeds(Duration::from_mins(1));
+}
+
+#[test]
 fn a_demo_that_is_not_there_is_a_usage_error() {
     let run = output(&["demo", "device-count"]);
     assert_eq!(run.status.code(), Some(2));

@@ -95,6 +95,14 @@ impl Process {
         assert!(asked.expect("kill starts").success(), "{} had ended already:\n{}", self.name, self.log());
     }
 
+    /// Sends it two signals at once, as a Ctrl-C does that comes from the terminal and is passed on as well.
+    pub fn interrupt_twice(&self) {
+        let id = self.child.id();
+        let script = format!("kill -TERM {id} && kill -INT {id}");
+        let sent = Command::new("sh").args(["-c", &script]).status();
+        assert!(sent.expect("sh starts").success(), "{} had ended already:\n{}", self.name, self.log());
+    }
+
     /// Waits for its end. Fails after `longest`.
     pub fn wait(&mut self, longest: Duration) -> ExitStatus {
         let what = format!("the end of {}", self.name);
