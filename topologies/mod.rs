@@ -106,7 +106,7 @@ fn demos() -> Vec<Demo> {
             topic: sensors::AVERAGES_TOPIC,
             rank_by: "avgMeasuredTemp",
             columns: &["windowEnd", "count", "avgAmbientTemp"],
-            rate: 100.0,
+            rate: 60.0,
             speed: 5.0,
         },
         Demo {
@@ -115,7 +115,7 @@ fn demos() -> Vec<Demo> {
             topic: devices::COUNTS_TOPIC,
             rank_by: "count",
             columns: &["window_end"],
-            rate: 50.0,
+            rate: 30.0,
             speed: 5.0,
         },
     ]

@@ -13,6 +13,8 @@ use crate::error::{Error, ErrorKind};
 
 /// How long a picture stands.
 const FRAME: Duration = Duration::from_millis(100);
+/// How many short waits make up as long a one.
+const LOOKS: u32 = 5;
 /// How often a line is printed.
 const LINE: Duration = Duration::from_secs(1);
 
@@ -53,7 +55,9 @@ impl Surface {
                     *next += LINE;
                     print(&plain::line(&snapshot))?;
                 }
-                stop.wait(FRAME);
+                for _ in 0..LOOKS {
+                    stop.wait(FRAME);
+                }
                 Ok(if due { Wish::Next } else { Wish::Stay })
             }
         }
