@@ -1,8 +1,11 @@
-//! The workloads that the binary runs, one a file or folder.
+//! The workloads that the binary runs, one a file or folder, and what their producers have in common.
 
+pub mod civil;
+pub mod faults;
 pub mod running_totals;
 pub mod sales;
 pub mod sales_windows;
+pub mod writing;
 
 use millstream::cli::{Catalog, Demo, GeneratorEntry, TopologyEntry};
 

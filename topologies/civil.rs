@@ -1,4 +1,4 @@
-//! A time as the shop writes it: "2022-08-31 08:00:34.721802", in UTC, to the microsecond.
+//! A time as the producers write it: "2022-08-31 08:00:34.721802", in UTC, to the microsecond.
 //!
 //! It is read once a record, so it is read by position: no format string, no allocation.
 
