@@ -1,6 +1,7 @@
 //! Where a topology begins and ends.
 
 use std::cell::RefCell;
+use std::fmt;
 use std::marker::PhantomData;
 use std::panic::Location;
 use std::rc::Rc;
@@ -54,6 +55,26 @@ impl Builder {
             pace: Pace::default(),
             policy: BadInput::Fail,
         }
+    }
+
+    /// Members of one group must agree on this: a setting that decides results, where no operator knows of it, as one
+    /// that only the topology's own functions and processors use. A process with another value refuses to join.
+    /// Sizes of windows, their grace, and how far out of order a source may be are agreed on without it.
+    ///
+    /// ```
+    /// # use millstream::{Builder, NoKey, Topic};
+    /// # const LINES: Topic<NoKey, String> = Topic::new("lines");
+    /// # const LONG: Topic<NoKey, String> = Topic::new("long");
+    /// let long_lines = |least: usize| {
+    ///     let b = Builder::new("long-lines");
+    ///     b.agree_on("least", least);
+    ///     b.source(LINES).stream().filter(move |_, line| line.len() >= least).to(LONG);
+    ///     b.build().unwrap().plan().fingerprint
+    /// };
+    /// assert_ne!(long_lines(80), long_lines(100));
+    /// ```
+    pub fn agree_on(&self, name: &str, value: impl fmt::Display) {
+        self.graph.borrow_mut().agree(None, format!("{name}={value}"));
     }
 
     /// Checks what was declared, and plans it.
@@ -140,6 +161,9 @@ impl<K: Data, V: Data, KC, VC, E> Source<K, V, KC, VC, E> {
         let edge: Edge<K, V> = Edge::new();
         let (event_time, from, of) = (Arc::new(event_time), edge.clone(), PhantomData::<fn() -> (KC, VC)>);
         let id = graph.borrow().next();
+        if pace != Pace::default() {
+            graph.borrow_mut().agree(Some(id), format!("{pace:?}"));
+        }
         graph.borrow_mut().add(Node {
             kind: NodeKind::Source { topic: topic.name().to_owned(), policy },
             label: "source",

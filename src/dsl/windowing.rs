@@ -1,5 +1,6 @@
 //! The kinds of windows that a grouping can have, as the operators that they are.
 
+use std::fmt::Debug;
 use std::time::Duration;
 
 use super::stateful::store;
@@ -16,7 +17,7 @@ use crate::window::{Closing, GivenWindows, HoppingWindows, SessionWindows, Slidi
     note = "windows are `TumblingWindows`, `HoppingWindows`, `SlidingWindows`, `SessionWindows`, and `GivenWindows` \
             where the key is `Windowed`"
 )]
-pub trait Windowing<K: Key>: sealed::Sealed + Clone + Send + Sync + 'static {
+pub trait Windowing<K: Key>: sealed::Sealed + Clone + Debug + Send + Sync + 'static {
     /// The key of a result.
     type Out: Key;
 
