@@ -257,7 +257,13 @@ pub struct Drops([u64; DropReason::ALL.len()]);
 impl Drops {
     /// Counts one more.
     pub fn count(&mut self, reason: DropReason) {
-        self.0[reason as usize] += 1;
+        self.add(reason, 1);
+    }
+
+    /// Counts `more` of them.
+    pub fn add(&mut self, reason: DropReason, more: u64) {
+        let count = &mut self.0[reason as usize];
+        *count = count.saturating_add(more);
     }
 
     /// The count of a reason.
