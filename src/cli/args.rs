@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::catalog::TopologyEntry;
 use super::failure::Failure;
+use super::own_settings::{Settings, assign};
 use super::parse;
-use super::settings::{GuaranteeName, Layer};
+use super::settings::{GuaranteeName, Layer, Own};
 use crate::http::Format;
 use crate::operators::source::BadInput;
 use crate::time::Timestamp;
@@ -106,7 +108,25 @@ pub(super) struct RunArguments {
     #[arg(required = true, value_name = "TOPOLOGY")]
     pub(super) topologies: Vec<String>,
     #[command(flatten)]
+    pub(super) own: OwnArguments,
+    #[command(flatten)]
     pub(super) settings: SettingArguments,
+}
+
+/// Settings of the topologies' own.
+#[derive(Debug, Args)]
+pub(super) struct OwnArguments {
+    /// A setting of a topology, as `millstream topologies` lists them; TOPOLOGY.NAME=VALUE where several have it
+    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = parse::pair)]
+    pub(super) set: Vec<(String, String)>,
+}
+
+impl OwnArguments {
+    /// The settings of the only topology of a command.
+    pub(super) fn assign(&self, entry: &TopologyEntry) -> Result<Settings, Failure> {
+        let all = assign(&[entry], &self.set.iter().cloned().collect())?;
+        Ok(all.into_iter().next().unwrap_or_default())
+    }
 }
 
 /// The command line of a program that runs a topology of its own.
@@ -198,6 +218,7 @@ impl SettingArguments {
             http_token_file: self.http_token_file.clone(),
             topic: self.topics.iter().cloned().collect(),
             property: self.properties.iter().cloned().collect(),
+            set: Own::default(),
         }
     }
 }
@@ -206,6 +227,8 @@ impl SettingArguments {
 pub(super) struct LocalArguments {
     /// The topology, by name
     pub(super) topology: String,
+    #[command(flatten)]
+    pub(super) own: OwnArguments,
     /// The records of a topic: a value a line, or a record a line with --records; - is standard input
     #[arg(long = "input", required_unless_present = "input_records", value_name = "TOPIC=FILE", value_parser = parse::topic_file)]
     pub(super) inputs: Vec<(String, PathBuf)>,
@@ -234,6 +257,8 @@ pub(super) struct LocalArguments {
 pub(super) struct DescribeArguments {
     /// The topology, by name
     pub(super) topology: String,
+    #[command(flatten)]
+    pub(super) own: OwnArguments,
     /// How to show it
     #[arg(long, value_enum, default_value_t)]
     pub(super) format: Format,

@@ -45,6 +45,21 @@ fn run_takes_all_its_flags() {
 }
 
 #[test]
+fn settings_of_a_topology_may_be_given_wherever_one_is_named() {
+    let set = |command: &str| match parsed(command).command {
+        Some(Command::Run(run)) => run.own.set,
+        Some(Command::Local(local)) => local.own.set,
+        Some(Command::Describe(describe)) => describe.own.set,
+        _ => panic!("no topology is named"),
+    };
+    let expected = [("a".to_owned(), "1".to_owned()), ("t.b".to_owned(), "2s".to_owned())];
+    for command in ["run t u", "local t --input x=-", "describe t"] {
+        assert_eq!(set(&format!("millstream {command} --set a=1 --set t.b=2s")), expected, "{command}");
+    }
+    assert!(refused("millstream describe t --set a").contains("NAME=VALUE"));
+}
+
+#[test]
 fn run_needs_a_topology() {
     assert!(refused("millstream run").contains("<TOPOLOGY>"));
 }

@@ -1,6 +1,7 @@
 //! What a binary has to offer: topologies, generators, and the demo.
 
 use super::failure::Failure;
+use super::own_settings::{Declared, Settings};
 use crate::error::Result;
 use crate::generate::{Generator, Options};
 use crate::operators::source::BadInput;
@@ -20,6 +21,9 @@ pub struct Catalog {
 /// Declares a topology, with what is to happen to input that cannot be used.
 pub type Build = fn(BadInput) -> Result<Topology>;
 
+/// Declares a topology, with what is to happen to input that cannot be used, and with its settings.
+pub type BuildWith = fn(BadInput, &Settings) -> Result<Topology>;
+
 /// A topology.
 #[derive(Clone, Debug)]
 pub struct TopologyEntry {
@@ -27,8 +31,10 @@ pub struct TopologyEntry {
     pub name: &'static str,
     /// What it does, in one line.
     pub about: &'static str,
-    /// Declares it, with what is to happen to input that cannot be used.
-    pub build: Build,
+    /// Declares it, with what is to happen to input that cannot be used, and with its settings.
+    pub build: BuildWith,
+    /// The settings that it has.
+    pub settings: &'static [&'static dyn Declared],
     /// The topics it reads.
     pub inputs: &'static [&'static str],
     /// The topics it writes.

@@ -8,7 +8,8 @@ use crate::operators::source::BadInput;
 use crate::topology::Topology;
 
 pub(super) fn describe(catalog: &Catalog, arguments: &DescribeArguments) -> Result<(), Failure> {
-    let topology = (catalog.topology(&arguments.topology)?.build)(BadInput::Fail)?;
+    let entry = catalog.topology(&arguments.topology)?;
+    let topology = (entry.build)(BadInput::Fail, &arguments.own.assign(entry)?)?;
     print(&render(&topology, arguments.format))
 }
 

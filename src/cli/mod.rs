@@ -12,6 +12,7 @@ mod json;
 mod line;
 mod local;
 mod logging;
+mod own_settings;
 mod parse;
 mod progress;
 mod run;
@@ -25,7 +26,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-pub use catalog::{Build, Catalog, Demo, GeneratorEntry, TopologyEntry};
+pub use catalog::{Build, BuildWith, Catalog, Demo, GeneratorEntry, TopologyEntry};
+pub use own_settings::{Declared, Setting, SettingValue, Settings};
 
 use crate::broker::kafka::share_memory_arenas;
 

@@ -14,6 +14,7 @@ use super::args::DemoArguments;
 use super::catalog::{Catalog, Demo};
 use super::failure::{Failure, print};
 use super::fleet::Fleet;
+use super::own_settings::Settings;
 use super::signals::{self, Stop};
 use super::{connect, describe, token};
 use crate::broker::{Broker, NewTopic};
@@ -64,7 +65,7 @@ fn open(catalog: &Catalog, arguments: &DemoArguments, stop: Stop) -> Result<(Mar
     let generator = (catalog.generator(catalog.demo.generator)?.make)(options)?;
     let entry = catalog.topology(catalog.demo.topology)?;
     let broker = connect::memory(Arc::clone(&clock));
-    let topology = (entry.build)(BadInput::dead_letter(DEAD_LETTERS))?;
+    let topology = (entry.build)(BadInput::dead_letter(DEAD_LETTERS), &Settings::default())?;
     let topics = generator.topics().iter().copied().chain(topology.sources()).chain(topology.sinks());
     let new = |name: &str| NewTopic { name: name.to_owned(), partitions: PARTITIONS, settings: [].into() };
     broker.create_topics(&topics.map(new).collect::<Vec<_>>())?;
