@@ -132,8 +132,34 @@ impl<K: Data, V: Data, KC, VC, E> Source<K, V, KC, VC, E> {
         self
     }
 
-    /// After so much silence the partition's watermark follows the time of day, as far behind it as this: so that the
-    /// last window of a quiet stream closes. Off unless asked for, as results are then not repeatable.
+    /// After so much silence the partition's watermark follows the time of day, as far behind it as this and the disorder:
+    /// so that the last window of a quiet stream closes. Off unless asked for, as results are then not repeatable. It
+    /// moves in steps of a second, or of the silence where that is shorter: each is a commit, and what is downstream may
+    /// wait a step longer.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use millstream::testing::Driver;
+    /// # use millstream::window::{TumblingWindows, Windowed};
+    /// # use millstream::{Builder, Topic};
+    /// # const CLICKS: Topic<String, String> = Topic::new("clicks");
+    /// # const COUNTS: Topic<Windowed<String>, u64> = Topic::new("counts");
+    /// let b = Builder::new("counts");
+    /// let clicks = b.source(CLICKS).advance_by_clock_after(Duration::from_secs(1)).stream();
+    /// clicks.group_by_key().windowed(TumblingWindows::of(Duration::from_secs(5))).on_close().count().to(COUNTS);
+    /// let mut driver = Driver::builder(b.build()?).start()?;
+    /// driver.send(&CLICKS, &"a".to_owned(), &String::new(), 3_000)?;
+    /// driver.settle()?;
+    /// for _ in 0..59 {
+    ///     driver.advance(Duration::from_millis(100))?;
+    /// }
+    /// assert_eq!(driver.take_values(&COUNTS)?.len(), 0, "the clock stands at 5.9 s, a second ahead of the watermark");
+    /// for _ in 0..10 {
+    ///     driver.advance(Duration::from_millis(100))?;
+    /// }
+    /// assert_eq!(driver.take_values(&COUNTS)?.len(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn advance_by_clock_after(mut self, silence: Duration) -> Self {
         self.pace.clock_after = Some(silence);
         self

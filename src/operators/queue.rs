@@ -10,6 +10,7 @@ use crate::broker::{Batch, RawRecord};
 use crate::codec::marker::{Activity, Marker};
 use crate::record::{InputNumber, Offset, Record};
 use crate::time::Timestamp;
+use crate::window::millis;
 
 /// How a message becomes records: the part in which a user's topic and a repartition topic differ.
 pub trait Decode<K, V>: Send {
@@ -62,6 +63,18 @@ pub struct Pace {
 impl Default for Pace {
     fn default() -> Self {
         Self { bound: Duration::ZERO, idle_after: Duration::from_secs(30), clock_after: None }
+    }
+}
+
+/// A silent source follows the clock in steps of this, or of its silence where that is shorter: every step is committed.
+const CLOCK_STEP: Duration = Duration::from_secs(1);
+
+impl Pace {
+    /// The watermark of a source that has been silent for `after`: as far behind the clock as the silence had to be
+    /// before it counted, down to a whole step.
+    fn by_clock(self, after: Duration, wall: Timestamp) -> Timestamp {
+        let (time, step) = (wall.minus(after).minus(self.bound), millis(after.min(CLOCK_STEP)).max(1));
+        Timestamp::from_millis(time.millis().div_euclid(step).saturating_mul(step))
     }
 }
 
@@ -357,8 +370,7 @@ where
         let silent = elapsed.saturating_sub(*self.silent_since.get_or_insert(elapsed));
         match self.pace.clock_after {
             Some(after) if silent >= after => {
-                // As far behind the clock as the silence had to be before it counted.
-                self.watermark = self.watermark.max(wall.minus(after).minus(self.pace.bound));
+                self.watermark = self.watermark.max(self.pace.by_clock(after, wall));
                 self.queue.watermark = self.queue.watermark.max(self.watermark);
                 self.activity = Activity::CaughtUp;
                 self.tell_time(cx);
