@@ -1,6 +1,7 @@
 //! The workloads that the binary runs, one a file or folder, and what their producers have in common.
 
 pub mod civil;
+pub mod clickstream;
 pub mod faults;
 pub mod running_totals;
 pub mod sales;
@@ -9,6 +10,7 @@ pub mod writing;
 
 use millstream::cli::{Catalog, Demo, GeneratorEntry, TopologyEntry};
 
+use clickstream::ClickGenerator;
 use sales::SalesGenerator;
 
 /// What the binary has to offer.
@@ -41,11 +43,18 @@ pub fn catalog() -> Catalog {
                 outputs: &[sales_windows::WINDOWS_TOPIC, sales_windows::TOP_TOPIC, sales_windows::LATE_TOPIC],
             },
         ],
-        generators: vec![GeneratorEntry {
-            name: "sales",
-            about: "A smoothie shop: products, purchases and stock",
-            make: |options| Ok(Box::new(SalesGenerator::new(options)?)),
-        }],
+        generators: vec![
+            GeneratorEntry {
+                name: "sales",
+                about: "A smoothie shop: products, purchases and stock",
+                make: |options| Ok(Box::new(SalesGenerator::new(options)?)),
+            },
+            GeneratorEntry {
+                name: "clickstream",
+                about: "A website: clicks from six referrers whose shares go up and down",
+                make: |options| Ok(Box::new(ClickGenerator::new(options)?)),
+            },
+        ],
         demo: Demo {
             topology: running_totals::NAME,
             generator: "sales",

@@ -1,4 +1,4 @@
-//! How generators write their records: without keys, whole or broken, once or twice.
+//! How generators write their records: with keys or without, whole or broken, once or twice.
 
 use millstream::broker::{Outgoing, OutgoingRecord, Partitioning};
 use millstream::generate::Options;
@@ -40,11 +40,29 @@ pub fn write_faulty(
     fault: Fault,
     encode: impl Fn(&mut Vec<u8>) -> Result<()>,
 ) -> Result<()> {
+    write_keyed(out, topic, None, time, fault, encode)
+}
+
+/// The same with a key, or without one.
+///
+/// # Errors
+/// As [`write_faulty`].
+pub fn write_keyed(
+    out: &mut Outgoing,
+    topic: &str,
+    key: Option<&[u8]>,
+    time: Timestamp,
+    fault: Fault,
+    encode: impl Fn(&mut Vec<u8>) -> Result<()>,
+) -> Result<()> {
     for _ in 0..=u8::from(fault.duplicate) {
         let record = record(out, topic, time);
         out.encode(
             &record,
-            |_| Ok(false),
+            |bytes| {
+                bytes.extend_from_slice(key.unwrap_or_default());
+                Ok(key.is_some())
+            },
             |bytes| {
                 let start = bytes.len();
                 encode(bytes)?;
@@ -68,7 +86,7 @@ pub fn json(value: &impl Serialize, bytes: &mut Vec<u8>) -> Result<()> {
     })
 }
 
-/// A record without key or value: the producers' topics have no keys.
+/// A record without key or value.
 fn record(out: &mut Outgoing, topic: &str, timestamp: Timestamp) -> OutgoingRecord<'static> {
     OutgoingRecord {
         topic: out.topic(topic),
