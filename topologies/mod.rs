@@ -2,6 +2,7 @@
 
 pub mod civil;
 pub mod clickstream;
+pub mod clickstream_referrers;
 pub mod faults;
 pub mod running_totals;
 pub mod sales;
@@ -41,6 +42,14 @@ pub fn catalog() -> Catalog {
                 settings: &[],
                 inputs: &[sales::PURCHASES_TOPIC],
                 outputs: &[sales_windows::WINDOWS_TOPIC, sales_windows::TOP_TOPIC, sales_windows::LATE_TOPIC],
+            },
+            TopologyEntry {
+                name: clickstream_referrers::NAME,
+                about: "Clicks by referrer, and the referrers of each resource, over the last seconds",
+                build: clickstream_referrers::topology,
+                settings: clickstream_referrers::SETTINGS,
+                inputs: &[clickstream::CLICKSTREAM_TOPIC],
+                outputs: &[clickstream_referrers::REFERRERS_TOPIC, clickstream_referrers::TOP_TOPIC],
             },
         ],
         generators: vec![

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::catalog::{TopologyEntry, unknown};
 use super::failure::Failure;
 use super::parse;
+use crate::error::{Error, ErrorKind, Result};
 
 /// A setting of a topology, with its type, its default and what it is for.
 ///
@@ -101,6 +102,23 @@ impl<T: SettingValue> Declared for Setting<T> {
 pub struct Settings(BTreeMap<&'static str, String>);
 
 impl Settings {
+    /// Settings of `declared` by name and value, as they are written: for tests, and for programs that read them from
+    /// somewhere else.
+    ///
+    /// # Errors
+    /// When there is no such setting, or the value cannot be read.
+    pub fn of(declared: &[&'static dyn Declared], given: &BTreeMap<String, String>) -> Result<Self> {
+        let mut settings = Self::default();
+        for (name, value) in given {
+            let wrong = |message: String| Error::new(ErrorKind::Config, format!("setting {name}={value}: {message}"));
+            let known = declared.iter().find(|setting| setting.name() == name);
+            let setting = known.ok_or_else(|| wrong("there is no such setting".into()))?;
+            setting.check(value).map_err(wrong)?;
+            settings.0.insert(setting.name(), value.clone());
+        }
+        Ok(settings)
+    }
+
     /// The value of a setting: what was given, else its default.
     #[must_use]
     pub fn get<T: SettingValue>(&self, setting: &Setting<T>) -> T {
@@ -167,7 +185,6 @@ fn no_setting(entries: &[&TopologyEntry], setting: &str) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::{Error, ErrorKind};
 
     const WINDOW: Setting<Duration> = Setting::new("window", Duration::from_secs(10), "How far back");
     const MOST: Setting<u64> = Setting::new("most", 100, "How many");
