@@ -5,6 +5,7 @@
 mod bad_input;
 mod broker;
 mod cli;
+mod clicks;
 mod conformance;
 mod idle;
 mod kafka_groups;
