@@ -3,9 +3,9 @@
 _list:
   @just --list --unsorted
 
-# The demo: in-memory broker, generator, running totals, and a view of them in the terminal
-demo:
-  cargo run --release
+# The demos of all topologies, or of those named: in-memory broker, generators, and a view of them in the terminal
+demo *NAMES:
+  cargo run --release -- demo {{NAMES}}
 
 # All tests; those that need a real broker say so where Java or Maven is missing
 test *ARGS:

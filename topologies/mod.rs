@@ -1,12 +1,24 @@
-//! The workloads that the binary runs, one a file or folder.
+//! The workloads that the binary runs, one a file or folder, and what their producers have in common.
 
+pub mod civil;
+pub mod clickstream;
+pub mod clickstream_referrers;
+pub mod devices;
+pub mod faults;
+#[cfg(test)]
+mod golden;
 pub mod running_totals;
 pub mod sales;
 pub mod sales_windows;
+pub mod sensors;
+pub mod writing;
 
 use millstream::cli::{Catalog, Demo, GeneratorEntry, TopologyEntry};
 
+use clickstream::ClickGenerator;
+use devices::DevicesGenerator;
 use sales::SalesGenerator;
+use sensors::SensorsGenerator;
 
 /// What the binary has to offer.
 #[must_use]
@@ -16,36 +28,162 @@ pub fn catalog() -> Catalog {
             TopologyEntry {
                 name: running_totals::NAME,
                 about: "What each product has sold so far",
-                build: running_totals::topology,
+                build: |bad_input, _| running_totals::topology(bad_input),
+                settings: &[],
                 inputs: &[sales::PURCHASES_TOPIC],
                 outputs: &[running_totals::TOTALS_TOPIC],
             },
             TopologyEntry {
                 name: running_totals::UNCOMBINED_NAME,
                 about: "The same without combining before the shuffle, to see what that saves",
-                build: running_totals::uncombined,
+                build: |bad_input, _| running_totals::uncombined(bad_input),
+                settings: &[],
                 inputs: &[sales::PURCHASES_TOPIC],
                 outputs: &[running_totals::TOTALS_TOPIC],
             },
             TopologyEntry {
                 name: sales_windows::NAME,
                 about: "What each product sells in every ten minutes, the best of them, and what came too late",
-                build: sales_windows::topology,
+                build: |bad_input, _| sales_windows::topology(bad_input),
+                settings: &[],
                 inputs: &[sales::PURCHASES_TOPIC],
                 outputs: &[sales_windows::WINDOWS_TOPIC, sales_windows::TOP_TOPIC, sales_windows::LATE_TOPIC],
             },
+            TopologyEntry {
+                name: sensors::topology::NAME,
+                about: "Each reading once, those that alert, and averages of ten seconds",
+                build: |bad_input, _| sensors::topology(bad_input),
+                settings: &[],
+                inputs: &[sensors::SENSORS_TOPIC],
+                outputs: &[sensors::DISTINCT_TOPIC, sensors::ALERTS_TOPIC, sensors::AVERAGES_TOPIC],
+            },
+            TopologyEntry {
+                name: clickstream_referrers::NAME,
+                about: "Clicks by referrer, and the referrers of each resource, over the last seconds",
+                build: clickstream_referrers::topology,
+                settings: clickstream_referrers::SETTINGS,
+                inputs: &[clickstream::CLICKSTREAM_TOPIC],
+                outputs: &[clickstream_referrers::REFERRERS_TOPIC, clickstream_referrers::TOP_TOPIC],
+            },
+            TopologyEntry {
+                name: devices::counts::NAME,
+                about: "How often each device was hot, every five seconds",
+                build: |bad_input, _| devices::counts::topology(bad_input),
+                settings: &[],
+                inputs: &[devices::DEVICES_TOPIC],
+                outputs: &[devices::COUNTS_TOPIC],
+            },
         ],
-        generators: vec![GeneratorEntry {
-            name: "sales",
-            about: "A smoothie shop: products, purchases and stock",
-            make: |options| Ok(Box::new(SalesGenerator::new(options)?)),
-        }],
-        demo: Demo {
+        generators: vec![
+            GeneratorEntry {
+                name: "sales",
+                about: "A smoothie shop: products, purchases and stock",
+                make: |options| Ok(Box::new(SalesGenerator::new(options)?)),
+            },
+            GeneratorEntry {
+                name: "clickstream",
+                about: "A website: clicks from six referrers whose shares go up and down",
+                make: |options| Ok(Box::new(ClickGenerator::new(options)?)),
+            },
+            GeneratorEntry {
+                name: "sensors",
+                about: "Twenty sensors, which send some readings twice",
+                make: |options| Ok(Box::new(SensorsGenerator::new(options)?)),
+            },
+            GeneratorEntry {
+                name: "devices",
+                about: "Twelve devices that send lines of text",
+                make: |options| Ok(Box::new(DevicesGenerator::new(options)?)),
+            },
+        ],
+        demos: demos(),
+    }
+}
+
+/// What can be watched without Kafka, in the order in which it is shown.
+fn demos() -> Vec<Demo> {
+    vec![
+        Demo {
             topology: running_totals::NAME,
             generator: "sales",
             topic: running_totals::TOTALS_TOPIC,
             rank_by: "sales",
             columns: &["transactions", "quantities"],
+            rate: 50.0,
+            speed: 1.0,
         },
+        Demo {
+            topology: sales_windows::NAME,
+            generator: "sales",
+            topic: sales_windows::WINDOWS_TOPIC,
+            rank_by: "sales",
+            columns: &["window_end", "transactions", "quantities"],
+            rate: 50.0,
+            speed: 120.0,
+        },
+        Demo {
+            topology: clickstream_referrers::NAME,
+            generator: "clickstream",
+            topic: clickstream_referrers::REFERRERS_TOPIC,
+            rank_by: "count",
+            columns: &["time"],
+            rate: 30.0,
+            speed: 1.0,
+        },
+        Demo {
+            topology: sensors::topology::NAME,
+            generator: "sensors",
+            topic: sensors::AVERAGES_TOPIC,
+            rank_by: "avgMeasuredTemp",
+            columns: &["windowEnd", "count", "avgAmbientTemp"],
+            rate: 60.0,
+            speed: 5.0,
+        },
+        Demo {
+            topology: devices::counts::NAME,
+            generator: "devices",
+            topic: devices::COUNTS_TOPIC,
+            rank_by: "count",
+            columns: &["window_end"],
+            rate: 30.0,
+            speed: 5.0,
+        },
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use millstream::BadInput;
+    use millstream::cli::Settings;
+    use millstream::generate::{Faults, Options};
+
+    fn sorted(mut topics: Vec<&str>) -> Vec<&str> {
+        topics.sort_unstable();
+        topics
+    }
+
+    #[test]
+    fn every_topology_is_called_and_reads_and_writes_as_the_catalog_says() {
+        for entry in catalog().topologies {
+            let topology = (entry.build)(BadInput::Fail, &Settings::default()).unwrap();
+            assert_eq!(topology.name(), entry.name);
+            assert_eq!(sorted(topology.sources()), sorted(entry.inputs.to_vec()), "{}", entry.name);
+            assert_eq!(sorted(topology.sinks()), sorted(entry.outputs.to_vec()), "{}", entry.name);
+        }
+    }
+
+    #[test]
+    fn every_demo_shows_what_its_topology_makes_of_what_its_generator_writes() {
+        let catalog = catalog();
+        for demo in &catalog.demos {
+            let topology = catalog.topologies.iter().find(|entry| entry.name == demo.topology).unwrap();
+            let generator = catalog.generators.iter().find(|entry| entry.name == demo.generator).unwrap();
+            let options = Options { seed: 1, start: millstream::Timestamp::default(), rate: 1.0, faults: Faults::NONE };
+            let generator = (generator.make)(options).unwrap();
+            assert!(topology.inputs.iter().all(|topic| generator.topics().contains(topic)), "{}", demo.topology);
+            assert!(topology.outputs.contains(&demo.topic), "{}", demo.topology);
+            assert!(demo.rate > 0.0 && demo.speed >= 1.0, "{}", demo.topology);
+        }
     }
 }

@@ -6,17 +6,19 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::catalog::TopologyEntry;
 use super::failure::Failure;
+use super::own_settings::{Settings, assign};
 use super::parse;
-use super::settings::{GuaranteeName, Layer};
+use super::settings::{GuaranteeName, Layer, Own};
 use crate::http::Format;
 use crate::operators::source::BadInput;
 use crate::time::Timestamp;
 
 /// Keyed stream processors over Kafka topics, exactly once.
 ///
-/// Without a command: the demo. It needs nothing but this program: a shop sells smoothies into a broker inside the
-/// process, and you watch its running totals.
+/// Without a command: the demo of all topologies. It needs nothing but this program: a shop sells smoothies, sensors report,
+/// into a broker inside the process, and you watch what becomes of it.
 #[derive(Debug, Parser)]
 #[command(name = "millstream", version)]
 pub(super) struct Arguments {
@@ -30,6 +32,8 @@ pub(super) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
+    /// Watch topologies at work on made-up records, in a broker inside the process.
+    Demo(Box<DemoCommand>),
     /// Run topologies on Kafka until they are stopped.
     ///
     /// Every setting can also stand in the file that --config names, under the flag's name, or in the environment, as in
@@ -45,16 +49,25 @@ pub(super) enum Command {
     Generate(Box<GenerateArguments>),
 }
 
+#[derive(Debug, Args)]
+pub(super) struct DemoCommand {
+    /// The topologies, by name; all where none is given
+    #[arg(value_name = "TOPOLOGY")]
+    pub(super) topologies: Vec<String>,
+    #[command(flatten)]
+    pub(super) demo: DemoArguments,
+}
+
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Demo")]
 pub(super) struct DemoArguments {
-    /// Purchases a second [default: 50]
+    /// Records a second of each generator [default: a few dozen]
     #[arg(long, value_name = "N", value_parser = parse::rate)]
     pub(super) rate: Option<f64>,
     /// Stop after this time, such as 10s
     #[arg(long = "for", value_name = "TIME", value_parser = parse::duration)]
     pub(super) duration: Option<Duration>,
-    /// The same seed sells the same smoothies
+    /// The same seed makes the same records
     #[arg(long, value_name = "N")]
     pub(super) seed: Option<u64>,
     /// Where to listen for HTTP [default: 127.0.0.1:8080, or a free port]
@@ -106,7 +119,25 @@ pub(super) struct RunArguments {
     #[arg(required = true, value_name = "TOPOLOGY")]
     pub(super) topologies: Vec<String>,
     #[command(flatten)]
+    pub(super) own: OwnArguments,
+    #[command(flatten)]
     pub(super) settings: SettingArguments,
+}
+
+/// Settings of the topologies' own.
+#[derive(Debug, Args)]
+pub(super) struct OwnArguments {
+    /// A setting of a topology, as `millstream topologies` lists them; TOPOLOGY.NAME=VALUE where several have it
+    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = parse::pair)]
+    pub(super) set: Vec<(String, String)>,
+}
+
+impl OwnArguments {
+    /// The settings of the only topology of a command.
+    pub(super) fn assign(&self, entry: &TopologyEntry) -> Result<Settings, Failure> {
+        let all = assign(&[entry], &self.set.iter().cloned().collect())?;
+        Ok(all.into_iter().next().unwrap_or_default())
+    }
 }
 
 /// The command line of a program that runs a topology of its own.
@@ -198,6 +229,7 @@ impl SettingArguments {
             http_token_file: self.http_token_file.clone(),
             topic: self.topics.iter().cloned().collect(),
             property: self.properties.iter().cloned().collect(),
+            set: Own::default(),
         }
     }
 }
@@ -206,6 +238,8 @@ impl SettingArguments {
 pub(super) struct LocalArguments {
     /// The topology, by name
     pub(super) topology: String,
+    #[command(flatten)]
+    pub(super) own: OwnArguments,
     /// The records of a topic: a value a line, or a record a line with --records; - is standard input
     #[arg(long = "input", required_unless_present = "input_records", value_name = "TOPIC=FILE", value_parser = parse::topic_file)]
     pub(super) inputs: Vec<(String, PathBuf)>,
@@ -234,6 +268,8 @@ pub(super) struct LocalArguments {
 pub(super) struct DescribeArguments {
     /// The topology, by name
     pub(super) topology: String,
+    #[command(flatten)]
+    pub(super) own: OwnArguments,
     /// How to show it
     #[arg(long, value_enum, default_value_t)]
     pub(super) format: Format,

@@ -27,6 +27,16 @@ fn no_command_is_the_demo() {
 }
 
 #[test]
+fn the_demo_takes_names_and_flags_of_its_own() {
+    let arguments = parsed("millstream demo sensors device-counts --rate 5");
+    arguments.demo.must_be_empty().unwrap();
+    let Some(Command::Demo(demo)) = arguments.command else { panic!("not demo") };
+    assert_eq!((demo.topologies, demo.demo.rate), (vec!["sensors".to_owned(), "device-counts".to_owned()], Some(5.0)));
+    let Some(Command::Demo(all)) = parsed("millstream demo").command else { panic!("not demo") };
+    assert!(all.topologies.is_empty());
+}
+
+#[test]
 fn run_takes_all_its_flags() {
     let line = "millstream run running-totals low-stock --bootstrap-servers a:9092,b:9092 --application-id shop --threads 4 \
                 --state-dir /tmp/s --guarantee at-least-once --commit-interval 20ms --until-end --http 127.0.0.1:0 \
@@ -42,6 +52,21 @@ fn run_takes_all_its_flags() {
     assert_eq!(layer.until_end, Some(true));
     assert_eq!(layer.topic["demo.purchases"], "p");
     assert_eq!(layer.property.get("sasl.password"), Some("x=y"));
+}
+
+#[test]
+fn settings_of_a_topology_may_be_given_wherever_one_is_named() {
+    let set = |command: &str| match parsed(command).command {
+        Some(Command::Run(run)) => run.own.set,
+        Some(Command::Local(local)) => local.own.set,
+        Some(Command::Describe(describe)) => describe.own.set,
+        _ => panic!("no topology is named"),
+    };
+    let expected = [("a".to_owned(), "1".to_owned()), ("t.b".to_owned(), "2s".to_owned())];
+    for command in ["run t u", "local t --input x=-", "describe t"] {
+        assert_eq!(set(&format!("millstream {command} --set a=1 --set t.b=2s")), expected, "{command}");
+    }
+    assert!(refused("millstream describe t --set a").contains("NAME=VALUE"));
 }
 
 #[test]
@@ -100,7 +125,9 @@ fn describe_shows_text_unless_told_otherwise() {
 #[test]
 fn the_help_names_every_command() {
     let help = Arguments::command().render_long_help().to_string();
-    for command in ["run", "local", "describe", "topologies", "generate", "--rate", "--for", "--seed", "--log-level"] {
+    for command in
+        ["demo", "run", "local", "describe", "topologies", "generate", "--rate", "--for", "--seed", "--log-level"]
+    {
         assert!(help.contains(command), "{command} is missing in:\n{help}");
     }
 }

@@ -1,6 +1,7 @@
-//! What a binary has to offer: topologies, generators, and the demo.
+//! What a binary has to offer: topologies, generators, and demos.
 
 use super::failure::Failure;
+use super::own_settings::{Declared, Settings};
 use crate::error::Result;
 use crate::generate::{Generator, Options};
 use crate::operators::source::BadInput;
@@ -13,12 +14,15 @@ pub struct Catalog {
     pub topologies: Vec<TopologyEntry>,
     /// The generators, by name.
     pub generators: Vec<GeneratorEntry>,
-    /// What runs when no command is given.
-    pub demo: Demo,
+    /// What runs when no command is given, in the order in which it is shown.
+    pub demos: Vec<Demo>,
 }
 
 /// Declares a topology, with what is to happen to input that cannot be used.
 pub type Build = fn(BadInput) -> Result<Topology>;
+
+/// Declares a topology, with what is to happen to input that cannot be used, and with its settings.
+pub type BuildWith = fn(BadInput, &Settings) -> Result<Topology>;
 
 /// A topology.
 #[derive(Clone, Debug)]
@@ -27,8 +31,10 @@ pub struct TopologyEntry {
     pub name: &'static str,
     /// What it does, in one line.
     pub about: &'static str,
-    /// Declares it, with what is to happen to input that cannot be used.
-    pub build: Build,
+    /// Declares it, with what is to happen to input that cannot be used, and with its settings.
+    pub build: BuildWith,
+    /// The settings that it has.
+    pub settings: &'static [&'static dyn Declared],
     /// The topics it reads.
     pub inputs: &'static [&'static str],
     /// The topics it writes.
@@ -46,7 +52,9 @@ pub struct GeneratorEntry {
     pub make: fn(Options) -> Result<Box<dyn Generator>>,
 }
 
-/// What runs when no command is given: a generator feeds a topology, and a table shows its output ranked.
+/// A demo: a generator feeds a topology, and a table shows its output ranked. It is called as its topology.
+///
+/// Demos that name the same generator share it: it goes as fast as the fastest of them wants it.
 #[derive(Clone, Debug)]
 pub struct Demo {
     /// The topology, by name.
@@ -59,6 +67,11 @@ pub struct Demo {
     pub rank_by: &'static str,
     /// The other fields that are shown.
     pub columns: &'static [&'static str],
+    /// Records a second, unless somebody asks for another rate. Few, so that a laptop stays idle.
+    pub rate: f64,
+    /// Seconds of event time that pass in a second: 1, or more where windows would take too long to watch. The screen
+    /// says so. Event time then begins in the past.
+    pub speed: f64,
 }
 
 impl Catalog {

@@ -12,6 +12,7 @@ mod json;
 mod line;
 mod local;
 mod logging;
+mod own_settings;
 mod parse;
 mod progress;
 mod run;
@@ -25,11 +26,12 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-pub use catalog::{Build, Catalog, Demo, GeneratorEntry, TopologyEntry};
+pub use catalog::{Build, BuildWith, Catalog, Demo, GeneratorEntry, TopologyEntry};
+pub use own_settings::{Declared, Setting, SettingValue, Settings};
 
 use crate::broker::kafka::share_memory_arenas;
 
-use args::{Arguments, Command, ServeArguments};
+use args::{Arguments, Command, DemoCommand, ServeArguments};
 use failure::Failure;
 
 /// Reads the command line and does what it says. The exit code is 0 after success and after a stop that was asked for,
@@ -76,13 +78,19 @@ fn exit(result: Result<(), Failure>) -> ExitCode {
 
 fn dispatch(catalog: &Catalog, arguments: Arguments) -> Result<(), Failure> {
     let Arguments { command, demo, log } = arguments;
-    let screen = command.is_none() && io::stdout().is_terminal();
+    let command = match command {
+        None => Command::Demo(Box::new(DemoCommand { topologies: Vec::new(), demo })),
+        Some(command) => {
+            demo.must_be_empty()?;
+            command
+        }
+    };
+    let screen = matches!(command, Command::Demo(_)) && io::stdout().is_terminal();
     // What runs for a moment beside its own output says only what is wrong.
-    let level = if matches!(command, None | Some(Command::Local(_))) { "warn" } else { "info" };
+    let level = if matches!(command, Command::Demo(_) | Command::Local(_)) { "warn" } else { "info" };
     logging::start(&log, level, screen)?;
-    let Some(command) = command else { return demo::demo(catalog, &demo, screen) };
-    demo.must_be_empty()?;
     match command {
+        Command::Demo(arguments) => demo::demo(catalog, &arguments.topologies, &arguments.demo, screen),
         Command::Run(arguments) => run::run(catalog, &arguments),
         Command::Local(arguments) => local::local(catalog, &arguments),
         Command::Describe(arguments) => describe::describe(catalog, &arguments),

@@ -7,25 +7,28 @@ use super::args::{RunArguments, SettingArguments};
 use super::catalog::{Build, Catalog};
 use super::failure::Failure;
 use super::fleet::Fleet;
+use super::own_settings::{Settings, assign};
 use super::settings::Layer;
 use super::{connect, describe, signals, token};
 use crate::broker::Broker;
 use crate::http::{HttpServer, check_open};
 use crate::metrics::Metrics;
-use crate::operators::source::BadInput;
 use crate::runtime::{App, Config};
 use crate::state::StateOptions;
 use crate::topology::Topology;
 
 pub(super) fn run(catalog: &Catalog, arguments: &RunArguments) -> Result<(), Failure> {
-    let settings = settings(&arguments.settings)?;
-    let bad_input = settings.bad_input.clone().unwrap_or_default();
-    run_all(build(catalog, &arguments.topologies, &bad_input)?, &settings)
+    let mut settings = settings(&arguments.settings)?;
+    settings.set.0.extend(arguments.own.set.iter().cloned());
+    run_all(build(catalog, &arguments.topologies, &settings)?, &settings)
 }
 
 /// Runs the topology of a program of the user's own.
 pub(super) fn serve(build: Build, arguments: &SettingArguments) -> Result<(), Failure> {
     let settings = settings(arguments)?;
+    if let Some(name) = settings.set.0.keys().next() {
+        return Err(Failure::Usage(format!("the setting {name} is given, and this program has none of its own")));
+    }
     let topology = build(settings.bad_input.clone().unwrap_or_default())?;
     run_all(vec![topology], &settings)
 }
@@ -59,13 +62,21 @@ fn run_all(topologies: Vec<Topology>, settings: &Layer) -> Result<(), Failure> {
 }
 
 /// Builds the topologies, all before one starts: a mistake is told before anything has happened.
-fn build(catalog: &Catalog, names: &[String], bad_input: &BadInput) -> Result<Vec<Topology>, Failure> {
+fn build(catalog: &Catalog, names: &[String], settings: &Layer) -> Result<Vec<Topology>, Failure> {
     let mut seen = BTreeSet::new();
     if let Some(twice) = names.iter().find(|name| !seen.insert(*name)) {
         return Err(Failure::Usage(format!("{twice} is named twice; for more threads give --threads")));
     }
     let entries = names.iter().map(|name| catalog.topology(name)).collect::<Result<Vec<_>, _>>()?;
-    entries.into_iter().map(|entry| (entry.build)(bad_input.clone()).map_err(Failure::from)).collect()
+    let bad_input = settings.bad_input.clone().unwrap_or_default();
+    let mut topologies = Vec::new();
+    for (entry, own) in entries.iter().zip(assign(&entries, &settings.set.0)?) {
+        if own != Settings::default() {
+            tracing::info!(topology = entry.name, settings = %own, "with settings of its own");
+        }
+        topologies.push((entry.build)(bad_input.clone(), &own)?);
+    }
+    Ok(topologies)
 }
 
 fn settings(arguments: &SettingArguments) -> Result<Layer, Failure> {

@@ -38,6 +38,7 @@ pub(super) struct Layer {
     pub(super) http_token_file: Option<PathBuf>,
     pub(super) topic: BTreeMap<String, String>,
     pub(super) property: Properties,
+    pub(super) set: Own,
 }
 
 /// The guarantee as it is written.
@@ -90,12 +91,38 @@ impl<'de> Deserialize<'de> for Properties {
     /// A value may be a text, a number or true and false: librdkafka takes them all as text.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let values: BTreeMap<String, toml::Value> = Deserialize::deserialize(deserializer)?;
-        let text = |(name, value)| match value {
-            toml::Value::String(text) => Ok((name, text)),
-            toml::Value::Integer(_) | toml::Value::Float(_) | toml::Value::Boolean(_) => Ok((name, value.to_string())),
-            _ => Err(de::Error::custom(format!("the property {name} must be a text, a number, true or false"))),
-        };
-        values.into_iter().map(text).collect::<Result<_, _>>().map(Self)
+        values.into_iter().map(|(name, value)| text("property", name, value)).collect()
+    }
+}
+
+/// Settings of the topologies' own, by `NAME` or `TOPOLOGY.NAME`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Own(pub(super) BTreeMap<String, String>);
+
+impl<'de> Deserialize<'de> for Own {
+    /// A topology may have a table of its own: `[set.TOPOLOGY]`.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let values: BTreeMap<String, toml::Value> = Deserialize::deserialize(deserializer)?;
+        let mut own = BTreeMap::new();
+        for (name, value) in values {
+            if let toml::Value::Table(table) = value {
+                for (setting, value) in table {
+                    own.extend([text("setting", format!("{name}.{setting}"), value)?]);
+                }
+            } else {
+                own.extend([text("setting", name, value)?]);
+            }
+        }
+        Ok(Self(own))
+    }
+}
+
+/// A value that may be written as a text, a number or true and false.
+fn text<E: de::Error>(what: &str, name: String, value: toml::Value) -> Result<(String, String), E> {
+    match value {
+        toml::Value::String(text) => Ok((name, text)),
+        toml::Value::Integer(_) | toml::Value::Float(_) | toml::Value::Boolean(_) => Ok((name, value.to_string())),
+        _ => Err(E::custom(format!("the {what} {name} must be a text, a number, true or false"))),
     }
 }
 
@@ -110,10 +137,12 @@ fn bad_input<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<BadInp
 }
 
 impl Layer {
-    /// This layer over `lower`: what is absent here is taken from there. Topics and properties are merged by name.
+    /// This layer over `lower`: what is absent here is taken from there. Topics, properties and the topologies' own
+    /// settings are merged by name.
     pub(super) fn over(self, mut lower: Self) -> Self {
         lower.topic.extend(self.topic);
         lower.property.0.extend(self.property.0);
+        lower.set.0.extend(self.set.0);
         Self {
             bootstrap_servers: self.bootstrap_servers.or(lower.bootstrap_servers),
             application_id: self.application_id.or(lower.application_id),
@@ -131,6 +160,7 @@ impl Layer {
             http_token_file: self.http_token_file.or(lower.http_token_file),
             topic: lower.topic,
             property: lower.property,
+            set: lower.set,
         }
     }
 
@@ -149,8 +179,8 @@ impl Layer {
         })
     }
 
-    /// The settings among these variables: `MILLSTREAM_` and the flag's name, and `MILLSTREAM_PROPERTY_SASL_PASSWORD` for the
-    /// property `sasl.password`.
+    /// The settings among these variables: `MILLSTREAM_` and the flag's name, `MILLSTREAM_PROPERTY_SASL_PASSWORD` for the
+    /// property `sasl.password`, and `MILLSTREAM_SET_SILENT_FOR` for the topology's own `silent-for`.
     ///
     /// # Errors
     /// When a value cannot be read; it is not shown, for it may be a secret.
@@ -185,6 +215,8 @@ impl Layer {
             _ => {
                 if let Some(property) = name.strip_prefix("PROPERTY_") {
                     self.property.0.insert(property.to_lowercase().replace('_', "."), value);
+                } else if let Some(setting) = name.strip_prefix("SET_") {
+                    self.set.0.insert(setting.to_lowercase().replace('_', "-"), value);
                 }
             }
         }

@@ -47,6 +47,17 @@ fn an_unknown_key_is_an_error_with_its_line() {
 }
 
 #[test]
+fn settings_of_a_topology_come_from_every_layer() {
+    let environment = environment(&[("MILLSTREAM_SET_SILENT_FOR", "1m"), ("MILLSTREAM_SET_TOP", "7")]).unwrap();
+    let file = file("[set]\ntop = 5\n\"a.window\" = \"1s\"\n[set.b]\nwindow = \"2s\"\n").unwrap();
+    let set: Vec<(String, String)> = file.over(environment).set.0.into_iter().collect();
+    let expected = [("a.window", "1s"), ("b.window", "2s"), ("silent-for", "1m"), ("top", "5")];
+    assert_eq!(set, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    let error = self::file("[set]\ntop = [1]\n").unwrap_err().to_string();
+    assert!(error.contains("the setting top must be a text"), "{error}");
+}
+
+#[test]
 fn a_missing_file_is_an_error_with_its_name() {
     let error = Layer::file(Path::new("/nowhere/run.toml")).unwrap_err().to_string();
     assert!(error.contains("/nowhere/run.toml") && error.contains("--config"), "{error}");

@@ -10,6 +10,9 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// The exit code after a second signal, as a shell gives it for one that Ctrl-C has killed.
 const ABORTED: i32 = 130;
+/// Signals within this time after the first are that one: a shell's Ctrl-C goes to all processes of a group, and what has
+/// started this one, as `timeout` does, may pass it on as well.
+const ECHO: Duration = Duration::from_millis(250);
 /// How long [`Stop::wait`] sleeps before it looks again.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -50,17 +53,24 @@ pub(super) fn listen(at_abort: impl Fn() + Send + 'static) -> Result<Stop> {
 }
 
 async fn heard(mut interrupt: Signal, mut terminate: Signal, stop: &Stop, at_abort: &impl Fn()) {
-    loop {
+    let mut signal = async || {
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
         }
-        if stop.asked() {
-            at_abort();
-            eprintln!("aborted: what was not committed will be processed again");
-            std::process::exit(ABORTED);
+    };
+    signal().await;
+    stop.ask();
+    tracing::info!("stopping after a last commit; once more aborts");
+    let echoes = async {
+        loop {
+            signal().await;
         }
-        stop.ask();
-        tracing::info!("stopping after a last commit; once more aborts");
-    }
+    };
+    // It never ends by itself.
+    let _: Result<(), _> = tokio::time::timeout(ECHO, echoes).await;
+    signal().await;
+    at_abort();
+    eprintln!("aborted: what was not committed will be processed again");
+    std::process::exit(ABORTED);
 }

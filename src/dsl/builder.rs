@@ -1,6 +1,7 @@
 //! Where a topology begins and ends.
 
 use std::cell::RefCell;
+use std::fmt;
 use std::marker::PhantomData;
 use std::panic::Location;
 use std::rc::Rc;
@@ -52,8 +53,29 @@ impl Builder {
             location: Location::caller(),
             event_time: FromRecord,
             pace: Pace::default(),
+            ahead: None,
             policy: BadInput::Fail,
         }
+    }
+
+    /// Members of one group must agree on this: a setting that decides results, where no operator knows of it, as one
+    /// that only the topology's own functions and processors use. A process with another value refuses to join.
+    /// Sizes of windows, their grace, and how far out of order a source may be are agreed on without it.
+    ///
+    /// ```
+    /// # use millstream::{Builder, NoKey, Topic};
+    /// # const LINES: Topic<NoKey, String> = Topic::new("lines");
+    /// # const LONG: Topic<NoKey, String> = Topic::new("long");
+    /// let long_lines = |least: usize| {
+    ///     let b = Builder::new("long-lines");
+    ///     b.agree_on("least", least);
+    ///     b.source(LINES).stream().filter(move |_, line| line.len() >= least).to(LONG);
+    ///     b.build().unwrap().plan().fingerprint
+    /// };
+    /// assert_ne!(long_lines(80), long_lines(100));
+    /// ```
+    pub fn agree_on(&self, name: &str, value: impl fmt::Display) {
+        self.graph.borrow_mut().agree(None, format!("{name}={value}"));
     }
 
     /// Checks what was declared, and plans it.
@@ -73,6 +95,7 @@ pub struct Source<K: Data, V: Data, KC, VC, E> {
     location: &'static Location<'static>,
     event_time: E,
     pace: Pace,
+    ahead: Option<Duration>,
     policy: BadInput,
 }
 
@@ -103,6 +126,39 @@ impl<K: Data, V: Data, KC, VC, E> Source<K, V, KC, VC, E> {
         self
     }
 
+    /// A record whose event time is further ahead of its Kafka timestamp than this is bad input, `too_far_ahead`: it would
+    /// close every window up to its own time, and all honest records after it would be late. Default: any time is taken.
+    ///
+    /// A replay judges as the first run did, since both times are in the log. Only where event time is Kafka's timestamp
+    /// itself, or a message has none, is it held against the time of day at which it is read; then a replay may take what
+    /// was refused before.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use millstream::testing::Driver;
+    /// # use millstream::{BadInput, Builder, NoKey, Timestamp, Topic};
+    /// # const SEEN: Topic<NoKey, i64> = Topic::new("seen");
+    /// # const PASSED: Topic<NoKey, i64> = Topic::new("passed");
+    /// let b = Builder::new("guarded");
+    /// b.source(SEEN)
+    ///     .event_time(|_, at| Timestamp::from_millis(*at))
+    ///     .ahead_by_at_most(Duration::from_secs(60))
+    ///     .on_bad_input(BadInput::Skip)
+    ///     .stream()
+    ///     .to(PASSED);
+    /// let mut driver = Driver::builder(b.build()?).start()?;
+    /// // Both were written at 5,000.
+    /// driver.send(&SEEN, &NoKey, &65_000, 5_000)?;
+    /// driver.send(&SEEN, &NoKey, &65_001, 5_000)?;
+    /// driver.settle()?;
+    /// assert_eq!(driver.take_values(&PASSED)?, [(NoKey, 65_000)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn ahead_by_at_most(mut self, bound: Duration) -> Self {
+        self.ahead = Some(bound);
+        self
+    }
+
     /// A partition that has been silent for so long no longer holds back the time of those that are not: until its next
     /// record, and only while the broker has nothing more of it. Default: 30 seconds. Which windows a silence closes is
     /// decided by the clock and so need not repeat itself.
@@ -111,10 +167,43 @@ impl<K: Data, V: Data, KC, VC, E> Source<K, V, KC, VC, E> {
         self
     }
 
-    /// After so much silence the partition's watermark follows the time of day, as far behind it as this: so that the
-    /// last window of a quiet stream closes. Off unless asked for, as results are then not repeatable.
+    /// After so much silence the partition's watermark follows the time of day, as far behind it as this and the disorder:
+    /// so that the last window of a quiet stream closes. Off unless asked for, as results are then not repeatable. It
+    /// moves in steps of a second, or of the silence where that is shorter: each is a commit, and what is downstream may
+    /// wait a step longer.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use millstream::testing::Driver;
+    /// # use millstream::window::{TumblingWindows, Windowed};
+    /// # use millstream::{Builder, Topic};
+    /// # const CLICKS: Topic<String, String> = Topic::new("clicks");
+    /// # const COUNTS: Topic<Windowed<String>, u64> = Topic::new("counts");
+    /// let b = Builder::new("counts");
+    /// let clicks = b.source(CLICKS).advance_by_clock_after(Duration::from_secs(1)).stream();
+    /// clicks.group_by_key().windowed(TumblingWindows::of(Duration::from_secs(5))).on_close().count().to(COUNTS);
+    /// let mut driver = Driver::builder(b.build()?).start()?;
+    /// driver.send(&CLICKS, &"a".to_owned(), &String::new(), 3_000)?;
+    /// driver.settle()?;
+    /// for _ in 0..59 {
+    ///     driver.advance(Duration::from_millis(100))?;
+    /// }
+    /// assert_eq!(driver.take_values(&COUNTS)?.len(), 0, "the clock stands at 5.9 s, a second ahead of the watermark");
+    /// for _ in 0..10 {
+    ///     driver.advance(Duration::from_millis(100))?;
+    /// }
+    /// assert_eq!(driver.take_values(&COUNTS)?.len(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn advance_by_clock_after(mut self, silence: Duration) -> Self {
         self.pace.clock_after = Some(silence);
+        self
+    }
+
+    /// Keeps no watermark: to see what it costs.
+    #[cfg(test)]
+    pub(crate) fn timeless(mut self) -> Self {
+        self.pace.timeless = true;
         self
     }
 
@@ -125,8 +214,8 @@ impl<K: Data, V: Data, KC, VC, E> Source<K, V, KC, VC, E> {
     }
 
     fn with_time<E2>(self, event_time: E2) -> Source<K, V, KC, VC, E2> {
-        let Self { graph, topic, location, pace, policy, .. } = self;
-        Source { graph, topic, location, event_time, pace, policy }
+        let Self { graph, topic, location, pace, ahead, policy, .. } = self;
+        Source { graph, topic, location, event_time, pace, ahead, policy }
     }
 
     /// The records of the topic.
@@ -136,10 +225,13 @@ impl<K: Data, V: Data, KC, VC, E> Source<K, V, KC, VC, E> {
         VC: Codec<V> + Default,
         E: EventTime<K, V>,
     {
-        let Self { graph, topic, location, event_time, pace, policy } = self;
+        let Self { graph, topic, location, event_time, pace, ahead, policy } = self;
         let edge: Edge<K, V> = Edge::new();
         let (event_time, from, of) = (Arc::new(event_time), edge.clone(), PhantomData::<fn() -> (KC, VC)>);
         let id = graph.borrow().next();
+        if pace != Pace::default() {
+            graph.borrow_mut().agree(Some(id), format!("{pace:?}"));
+        }
         graph.borrow_mut().add(Node {
             kind: NodeKind::Source { topic: topic.name().to_owned(), policy },
             label: "source",
@@ -151,6 +243,7 @@ impl<K: Data, V: Data, KC, VC, E> Source<K, V, KC, VC, E> {
             wire: Box::new(move |wiring| {
                 let PhantomData::<fn() -> (KC, VC)> = of;
                 let decode = TopicDecoder::new(KC::default(), VC::default(), Arc::clone(&event_time));
+                let decode = decode.ahead_by_at_most(ahead);
                 let (input, policy) = (wiring.input(id), wiring.policy(id));
                 wiring.add_source(Box::new(TypedSource::new(input, policy, pace, decode, from.take())));
             }),

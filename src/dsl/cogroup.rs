@@ -9,6 +9,7 @@ use super::grouped::Grouped;
 use super::stateful::store;
 use super::stream::Stream;
 use super::table::Table;
+use super::windowed::term;
 use super::windowing::{Apart, Making, Windowing};
 use crate::codec::{Data, Key};
 use crate::operators::aggregate::{Aggregate, FromInitial, Standing};
@@ -196,6 +197,7 @@ impl<K: Key, A: Data, W: Windowing<K, Out = Windowed<K>>> CogroupedBy<K, A, W> {
         let edge: Edge<Windowed<K>, Change<A>> = Edge::new();
         let (below, node) = (edge.clone(), graph.borrow().next());
         let (windows, on_close) = (self.windows.clone(), self.on_close);
+        graph.borrow_mut().agree(Some(node), term(&windows, on_close));
         let parents = inputs.iter().map(|input| input.node).collect();
         self.cogrouped.node::<Windowed<K>>("windowed-cogroup", parents, move |wiring| {
             let (emission, keeps_before) = wiring.updates(node);

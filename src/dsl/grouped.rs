@@ -166,6 +166,56 @@ impl<K: Key, V: Data> Grouped<K, V> {
         table(&self.placed("by-count"), "count", Arc::new(Count))
     }
 
+    /// Partial results, for a [`process`](Stream::process) that puts them together: each task combines what it has read
+    /// since its last commit, by `f(so_far, value)`, and sends one record a key, which is shuffled to the key's task. `f`
+    /// must be associative and commutative. A partial result has the largest event time that went into it and is never
+    /// late: what the lateness of a record decides must be decided above. A null value is dropped and counted.
+    ///
+    /// Without a shuffle there is nothing to save: every record is a partial result by itself.
+    ///
+    /// ```
+    /// # use millstream::operators::processor::{Context, Processor, Stored};
+    /// # use millstream::operators::Reject;
+    /// # use millstream::testing::Driver;
+    /// # use millstream::{Builder, NoKey, Record, Topic};
+    /// # const WORDS: Topic<NoKey, String> = Topic::new("words");
+    /// # const COUNTS: Topic<String, u64> = Topic::new("counts");
+    /// # struct Counts { so_far: Stored<String, u64> }
+    /// impl Processor<String, u64> for Counts {
+    ///     // …
+    /// #    type Key = String;
+    /// #    type Value = u64;
+    ///     fn process(&self, partial: Record<String, u64>, cx: &mut Context<'_, String, u64>) -> Result<(), Reject> {
+    ///         cx.update(&self.so_far, &partial.key, |so_far| *so_far.get_or_insert(0) += partial.value);
+    ///         cx.forward(partial.key, partial.value);
+    ///         Ok(())
+    ///     }
+    /// }
+    ///
+    /// let b = Builder::new("counts");
+    /// let words = b.source(WORDS).stream().map(|_, word| (word, 1));
+    /// let partials = words.group_by_key().named("by-word").partials(|count, more| *count += more);
+    /// partials.process(|setup| Counts { so_far: setup.store("so-far") }).to(COUNTS);
+    /// let mut driver = Driver::builder(b.build()?).start()?;
+    /// for word in ["a", "b", "a", "a"] {
+    ///     driver.send(&WORDS, &NoKey, &word.to_owned(), 0)?;
+    /// }
+    /// driver.settle()?;
+    /// assert_eq!(driver.take_values(&COUNTS)?, [("a".to_owned(), 3), ("b".to_owned(), 1)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[track_caller]
+    pub fn partials(&self, f: impl Fn(&mut V, V) + Send + Sync + 'static) -> Stream<K, V> {
+        if !self.shuffle {
+            return self.stream.clone();
+        }
+        let fold = Arc::new(Reduce(move |so_far: &mut V, value| {
+            f(so_far, value);
+            Ok(())
+        }));
+        self.combined("by-partials", fold)
+    }
+
     /// One value a key, of any type: `initial()` before the first record, then each by `f(key, so_far, value)`. With
     /// `Option` as the value's type, `None` deletes the row. A null value is dropped and counted.
     ///

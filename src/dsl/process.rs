@@ -193,6 +193,15 @@ impl<K: Item, V: Item> Stream<K, V> {
         if setup.by_event_time() {
             setup.open::<u32, i64>(None);
         }
+        let Setup { timers, hold, .. } = setup;
+        let mut graph = self.graph.borrow_mut();
+        for Schedule { kind, every } in timers {
+            graph.agree(Some(id), format!("{kind:?} every {every:?}"));
+        }
+        if hold > Duration::ZERO {
+            graph.agree(Some(id), format!("hold {hold:?}"));
+        }
+        drop(graph);
         Stream::new(Rc::clone(&self.graph), id, edge, true)
     }
 }

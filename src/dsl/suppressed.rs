@@ -59,6 +59,7 @@ impl<K: Key, V: Data> Table<K, V> {
             Suppress::new(Timed::new(store, changelog), due.clone(), deletions, hold, out)
         });
         self.graph.borrow_mut().node_mut(node).value_type = std::any::type_name::<V>();
+        self.graph.borrow_mut().agree(Some(node), format!("hold {hold:?}"));
         Table { graph: Rc::clone(&self.graph), node, edge }
     }
 }
@@ -105,8 +106,9 @@ impl<K: Item, V: Item> Stream<K, V> {
         let identity = Arc::new(identity);
         let (node, edge) = self.add("dedup", KIND, move |wiring, node, out: Out<K, V>| {
             let (store, changelog) = store(wiring, node, false);
-            Dedup::new(Arc::clone(&identity), within, Timed::new(store, changelog), out)
+            Dedup::new(wiring.name(node), Arc::clone(&identity), within, Timed::new(store, changelog), out)
         });
+        self.graph.borrow_mut().agree(Some(node), format!("within {within:?}"));
         Stream::new(Rc::clone(&self.graph), node, edge, self.rekeyed)
     }
 }

@@ -1,5 +1,6 @@
 //! Records grouped by key and window, on the way to a table.
 
+use std::fmt::Debug;
 use std::ops::Deref;
 use std::panic::Location;
 use std::rc::Rc;
@@ -66,6 +67,11 @@ impl<K: Key, V: Data> Grouped<K, V> {
         }
         WindowedBy { grouped: self.clone(), windows, on_close: false }
     }
+}
+
+/// What members of one group must agree on: the kind of windows with all that they are made with, and when results go out.
+pub(super) fn term(windows: &impl Debug, on_close: bool) -> String {
+    format!("{windows:?}{}", if on_close { " on close" } else { "" })
 }
 
 /// Records grouped by key and window.
@@ -163,7 +169,9 @@ impl<K: Key, V: Data, W: Windowing<K>> WindowedBy<K, V, W> {
             one.merge(other, most, &by);
             Ok(())
         });
-        self.table("windowed-top", "by-top", Arc::new(TopOf::new(most, score)), merge)
+        let top = self.table("windowed-top", "by-top", Arc::new(TopOf::new(most, score)), merge);
+        top.table.graph.borrow_mut().agree(Some(top.table.node), format!("the {most} largest"));
+        top
     }
 
     /// The average of what `number` finds in the records of each key and window, in exact decimals. A sum too large for a
@@ -187,6 +195,7 @@ impl<K: Key, V: Data, W: Windowing<K>> WindowedBy<K, V, W> {
     ) -> WindowedTable<W::Out, A, K, V> {
         let stream = self.grouped.placed(shuffle);
         let (windows, on_close, late) = (self.windows.clone(), self.on_close, Edge::new());
+        let term = term(&windows, on_close);
         let (missed, closing, hold) = (late.clone(), windows.closing(), windows.hold(Emit::OnClose));
         let kind = NodeKind::Stateful { emission: None, keeps_before: false };
         let (node, edge) = stream.add(label, kind, move |wiring, node, out: Out<W::Out, _>| {
@@ -198,6 +207,7 @@ impl<K: Key, V: Data, W: Windowing<K>> WindowedBy<K, V, W> {
             Port::new(0, Arc::new(Mutex::new(shell)), Arc::clone(&fold), missed.take())
         });
         stream.graph.borrow_mut().node_mut(node).value_type = std::any::type_name::<A>();
+        stream.graph.borrow_mut().agree(Some(node), term);
         WindowedTable { table: Table { graph: stream.graph, node, edge }, late, closing, hold }
     }
 }

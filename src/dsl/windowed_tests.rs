@@ -10,9 +10,10 @@ use rand_chacha::rand_core::SeedableRng;
 use super::testing::{Driver, Message, text};
 use super::{Builder, Setup, Topic};
 use crate::codec::Codec;
-use crate::operators::processor::{Context, Processor, Stored};
+use crate::operators::processor::{Context, Processor, Stored, Timer};
 use crate::operators::{DropReason, Reject};
 use crate::record::Record;
+use crate::time::Timestamp;
 use crate::topology::TaskOptions;
 use crate::window::{
     GivenWindows, HoppingWindows, SessionWindowed, SessionWindows, TumblingWindows, Window, Windowed, WindowedText,
@@ -213,4 +214,69 @@ fn a_processor_has_its_stores_in_the_plan_and_in_its_hands() {
     driver.send("in", text("a", "bad", 4));
     driver.step(true);
     assert_eq!(driver.failures.len(), 1);
+}
+
+/// Keeps records until a timer goes off, and then forwards them at their own times, one a call.
+struct OneByOne(Stored<u32, String>);
+
+impl Processor<String, String> for OneByOne {
+    type Key = String;
+    type Value = String;
+
+    fn process(&self, record: Record<String, String>, cx: &mut Context<'_, String, String>) -> Result<(), Reject> {
+        let time = u32::try_from(record.timestamp.millis()).map_err(|_| Reject::because("too late for this test"))?;
+        cx.put(&self.0, &time, record.value);
+        cx.again();
+        Ok(())
+    }
+
+    fn punctuate(&self, _: Timer, at: Timestamp, cx: &mut Context<'_, String, String>) -> Result<(), Reject> {
+        let mut due = cx.rows(&self.0);
+        due.retain(|(time, _)| i64::from(*time) < at.millis());
+        if let Some((time, value)) = due.first() {
+            cx.forward_at("all".into(), value.clone(), Timestamp::from_millis((*time).into()));
+            cx.remove(&self.0, time);
+            cx.count_dropped(DropReason::Duplicate, 2);
+        }
+        if due.len() > 1 {
+            cx.again();
+        }
+        Ok(())
+    }
+}
+
+/// Says of each record whether time had passed it.
+struct Watch;
+
+impl Processor<String, String> for Watch {
+    type Key = String;
+    type Value = String;
+
+    fn process(&self, record: Record<String, String>, cx: &mut Context<'_, String, String>) -> Result<(), Reject> {
+        let passed = if cx.watermark() > record.timestamp { " passed" } else { "" };
+        cx.forward(record.key, format!("{}{passed}", record.value));
+        Ok(())
+    }
+}
+
+#[test]
+fn time_stands_still_downstream_until_a_timer_has_done_all_it_has_to_do() {
+    let topology = build(|b| {
+        let make = |setup: &mut Setup<'_, '_>| {
+            setup.every(Duration::from_millis(10));
+            setup.holds_back(Duration::from_millis(10));
+            OneByOne(setup.store("waiting"))
+        };
+        b.source(IN).stream().process(make).named("one-by-one").process(|_| Watch).named("watch").to(LATE);
+    });
+    let mut driver = crate::testing::Driver::builder(topology).start().unwrap();
+    for (value, time) in [("a", 1), ("b", 2), ("c", 5), ("d", 9), ("e", 12), ("f", 13), ("g", 27), ("h", 55), ("i", 60)]
+    {
+        driver.send(&IN, &"k".to_owned(), &value.to_owned(), time).unwrap();
+    }
+    driver.settle().unwrap();
+    let forwarded: Vec<String> = driver.take_values(&LATE).unwrap().into_iter().map(|(_, value)| value).collect();
+    assert_eq!(forwarded, ["a", "b", "c", "d", "e", "f", "g", "h"]);
+    // Two for each, as the processor says.
+    assert_eq!(driver.metrics().totals().dropped, 16);
 }

@@ -1,11 +1,12 @@
 //! The kinds of windows that a grouping can have, as the operators that they are.
 
+use std::fmt::Debug;
 use std::time::Duration;
 
 use super::stateful::store;
 use crate::codec::{Data, Key};
 use crate::operators::timed::Timed;
-use crate::operators::window::{Aligned, Emit, Given, Hopping, Merge, Session, Sliding, Windows};
+use crate::operators::window::{Aligned, Emit, Given, Hopping, Merge, Order, Session, Sliding, Windows};
 use crate::topology::Wiring;
 use crate::topology::graph::NodeId;
 use crate::window::{Closing, GivenWindows, HoppingWindows, SessionWindows, SlidingWindows, TumblingWindows, Windowed};
@@ -16,7 +17,7 @@ use crate::window::{Closing, GivenWindows, HoppingWindows, SessionWindows, Slidi
     note = "windows are `TumblingWindows`, `HoppingWindows`, `SlidingWindows`, `SessionWindows`, and `GivenWindows` \
             where the key is `Windowed`"
 )]
-pub trait Windowing<K: Key>: sealed::Sealed + Clone + Send + Sync + 'static {
+pub trait Windowing<K: Key>: sealed::Sealed + Clone + Debug + Send + Sync + 'static {
     /// The key of a result.
     type Out: Key;
 
@@ -65,6 +66,11 @@ impl Apart for GivenWindows {}
 /// Results of open windows are not behind their records; those of closed ones are, by as much as windows stay open.
 fn on_close(emit: Emit, hold: Duration) -> Duration {
     if emit == Emit::OnClose { hold } else { Duration::ZERO }
+}
+
+/// Whether the records of a task come in the same order in every run.
+fn order(wiring: &Wiring<'_>) -> Order {
+    if wiring.one_partition() { Order::Given } else { Order::Any }
 }
 
 impl<K: Key> Windowing<K> for HoppingWindows {
@@ -154,7 +160,7 @@ impl<K: Key> Windowing<K> for SlidingWindows {
         let Making { wiring, node, emit, keeps_before } = making;
         // What has changed in a row of windows is found by what was there before.
         let (store, changelog) = store(wiring, node, emit == Emit::EachCommit);
-        Box::new(Sliding::new(*self, Timed::new(store, changelog), emit, keeps_before))
+        Box::new(Sliding::new((*self, order(wiring)), Timed::new(store, changelog), emit, keeps_before))
     }
 }
 
@@ -177,6 +183,6 @@ impl<K: Key> Windowing<K> for SessionWindows {
     fn make<A: Data>(&self, making: Making<'_, '_>, merge: Merge<K, A>) -> Box<dyn Windows<K, Windowed<K>, A>> {
         let Making { wiring, node, emit, keeps_before } = making;
         let (store, changelog) = store(wiring, node, emit == Emit::EachCommit);
-        Box::new(Session::new(*self, merge, Timed::new(store, changelog), emit, keeps_before))
+        Box::new(Session::new((*self, order(wiring)), merge, Timed::new(store, changelog), emit, keeps_before))
     }
 }

@@ -81,6 +81,7 @@ mod tests {
             thread: 0,
             state: "restoring".into(),
             lag: None,
+            time: crate::runtime::TaskTime::default(),
             restore_remaining: 42,
             ended: false,
         };

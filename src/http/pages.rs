@@ -11,7 +11,7 @@ use axum::{Json, Router};
 use serde::Deserialize;
 
 use super::{Format, Readiness, Sources, limits};
-use crate::runtime::Status;
+use crate::runtime::{Status, TaskStatus, TaskTime};
 
 /// All pages, behind the limits and the token.
 pub(super) fn router(sources: Sources) -> Router {
@@ -53,12 +53,32 @@ async fn in_time(request: Request, next: Next) -> Response {
 }
 
 async fn index(State(sources): State<Sources>) -> Html<String> {
+    let status = (sources.status)();
     let row = |(name, status): &(String, Status)| {
         let state = format!("{:?}", status.state).to_lowercase();
         format!("<li>{}: {state}</li>", escape(name))
     };
-    let rows = (sources.status)().iter().map(row).collect::<Vec<_>>().join("\n");
-    Html(include_str!("index.html").replace("{topologies}", &rows))
+    let rows = status.iter().map(row).collect::<Vec<_>>().join("\n");
+    let tasks = status.iter().flat_map(|(_, status)| &status.tasks).map(task).collect::<Vec<_>>().join("\n");
+    Html(include_str!("index.html").replace("{topologies}", &rows).replace("{tasks}", &tasks))
+}
+
+/// A row of the table of tasks.
+fn task(task: &TaskStatus) -> String {
+    let TaskTime { watermark, held_by, held_back } = &task.time;
+    let held_by = match held_by {
+        Some(by) if held_back.is_zero() => escape(by),
+        Some(by) => format!("{}, by {} s", escape(by), held_back.as_secs()),
+        None => "all is idle".to_owned(),
+    };
+    let cells = [
+        escape(&task.name),
+        escape(&task.state),
+        task.lag.map_or_else(String::new, |lag| lag.to_string()),
+        watermark.map_or_else(|| "not known yet".to_owned(), |watermark| watermark.to_string()),
+        held_by,
+    ];
+    format!("<tr><td>{}</td></tr>", cells.join("</td><td>"))
 }
 
 fn escape(text: &str) -> String {

@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use super::*;
-use crate::runtime::{AppState, TaskStatus};
+use crate::runtime::{AppState, TaskStatus, TaskTime};
 
 fn sources(state: AppState) -> Sources {
     let task = TaskStatus {
@@ -13,6 +13,11 @@ fn sources(state: AppState) -> Sources {
         thread: 0,
         state: "restoring".into(),
         lag: None,
+        time: TaskTime {
+            watermark: Some(crate::Timestamp::from_millis(1_700_000_000_000)),
+            held_by: Some("in-3".into()),
+            held_back: Duration::from_secs(90),
+        },
         restore_remaining: 7,
         ended: false,
     };
@@ -81,7 +86,15 @@ fn the_index_lists_what_there_is_and_the_rest_is_not_found() {
     let server = start(sources(AppState::Running));
     let (code, answer) = get(&server, "/", "");
     assert_eq!(code, 200);
-    for path in ["/metrics", "/health/live", "/health/ready", "/topology", "totals: running"] {
+    for path in [
+        "/metrics",
+        "/health/live",
+        "/health/ready",
+        "/topology",
+        "totals: running",
+        "2023-11-14T22:13:20Z",
+        "in-3, by 90 s",
+    ] {
         assert!(answer.contains(path), "{path} is missing");
     }
     assert_eq!(get(&server, "/state", "").0, 404);

@@ -36,6 +36,9 @@ struct Families {
     late: IntCounterVec,
     lag: IntGaugeVec,
     watermark: IntGaugeVec,
+    watermark_age: IntGaugeVec,
+    held_back: IntGaugeVec,
+    left_out: IntCounterVec,
     commit_duration: HistogramVec,
     transactions: IntCounterVec,
     commit_failures: IntCounterVec,
@@ -68,6 +71,9 @@ impl Metrics {
             late: counter(&registry, &names::LATE_RECORDS),
             lag: gauge(&registry, &names::LAG),
             watermark: gauge(&registry, &names::WATERMARK),
+            watermark_age: gauge(&registry, &names::WATERMARK_AGE),
+            held_back: gauge(&registry, &names::WATERMARK_HELD_BACK),
+            left_out: counter(&registry, &names::LEFT_OUT),
             commit_duration: histogram(&registry, &names::COMMIT_DURATION, COMMIT_BUCKETS),
             transactions: counter(&registry, &names::TRANSACTIONS),
             commit_failures: counter(&registry, &names::COMMIT_FAILURES),
@@ -159,6 +165,9 @@ mod tests {
         topology.late_records("windows").inc();
         topology.lag("in", 0).set(7);
         topology.watermark("in", 0).set(1_700_000_000);
+        topology.watermark_age("0_1", Some(12));
+        topology.held_back("0_1", Some(("in-3", 5)));
+        topology.left_out("in").inc();
         topology.commit_took(Duration::from_millis(3));
         topology.transaction(Outcome::Committed);
         topology.commit_failure("lost");

@@ -59,6 +59,12 @@ metrics! {
         "Committed records of an input partition that are not processed yet.";
     WATERMARK = Gauge "watermark_timestamp_seconds" ["topic", "partition"]
         "How far event time has come in an input partition, as seconds since 1970; what it is behind the clock is its age.";
+    WATERMARK_AGE = Gauge "watermark_age_seconds" ["task"]
+        "How far event time in a task is behind the clock: what it has not passed yet cannot close. Not there while all that it reads is idle, when no time is expected to go on.";
+    WATERMARK_HELD_BACK = Gauge "watermark_held_back_seconds" ["task", "by"]
+        "By how much the one that has come least far, a partition or a task upstream, holds back the one that has come farthest. One that has not been heard of stands at 1970.";
+    LEFT_OUT = Counter "idle_partitions_total" ["topic"]
+        "How often a partition of a source topic was left out, so that time went on without it, as nothing had come for too long.";
     COMMIT_DURATION = Histogram "commit_duration_seconds" []
         "How long a commit took, from the last record until the broker confirmed it.";
     TRANSACTIONS = Counter "transactions_total" ["outcome"]

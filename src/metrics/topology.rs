@@ -25,6 +25,10 @@ struct Inner {
     late: Family<IntCounter>,
     lag: Family<IntGauge, (String, u32)>,
     watermark: Family<IntGauge, (String, u32)>,
+    watermark_age: Family<IntGauge>,
+    /// By task: who holds it back.
+    held_back: Family<String>,
+    left_out: Family<IntCounter>,
     restore_remaining: Family<IntGauge>,
     cache_bytes: Family<IntGauge>,
     committed_bytes: Family<IntGauge>,
@@ -48,6 +52,9 @@ struct Vectors {
     late: IntCounterVec,
     lag: IntGaugeVec,
     watermark: IntGaugeVec,
+    watermark_age: IntGaugeVec,
+    held_back: IntGaugeVec,
+    left_out: IntCounterVec,
     commit_failures: IntCounterVec,
     restore_remaining: IntGaugeVec,
     cache_bytes: IntGaugeVec,
@@ -91,6 +98,12 @@ impl DropCounters {
         }
     }
 
+    /// How many records there have been for a reason.
+    #[must_use]
+    pub fn get(&self, reason: DropReason) -> u64 {
+        DropReason::ALL.iter().zip(self.0.iter()).find(|(each, _)| **each == reason).map_or(0, |(_, count)| count.get())
+    }
+
     fn total(&self) -> u64 {
         self.0.iter().map(IntCounter::get).sum()
     }
@@ -125,6 +138,9 @@ impl TopologyMetrics {
             late: families.late.clone(),
             lag: families.lag.clone(),
             watermark: families.watermark.clone(),
+            watermark_age: families.watermark_age.clone(),
+            held_back: families.held_back.clone(),
+            left_out: families.left_out.clone(),
             commit_failures: families.commit_failures.clone(),
             restore_remaining: families.restore_remaining.clone(),
             cache_bytes: families.cache_bytes.clone(),
@@ -141,6 +157,9 @@ impl TopologyMetrics {
             late: Family::default(),
             lag: Family::default(),
             watermark: Family::default(),
+            watermark_age: Family::default(),
+            held_back: Family::default(),
+            left_out: Family::default(),
             restore_remaining: Family::default(),
             cache_bytes: Family::default(),
             committed_bytes: Family::default(),
@@ -215,6 +234,39 @@ impl TopologyMetrics {
         })
     }
 
+    /// By how many seconds event time in a task is behind the clock; `None` while no time is expected to go on.
+    pub fn watermark_age(&self, task: &str, seconds: Option<i64>) {
+        let Inner { name, watermark_age, vectors, .. } = &*self.0;
+        if let Some(seconds) = seconds {
+            self.gauge(watermark_age, &vectors.watermark_age, task).set(seconds);
+        } else if watermark_age.lock().unwrap_or_else(PoisonError::into_inner).remove(task).is_some() {
+            let _ = vectors.watermark_age.remove_label_values(&[name.as_str(), task]);
+        }
+    }
+
+    /// Who holds time back in a task, and by how many seconds: one at a time. `None` while nobody does.
+    pub fn held_back(&self, task: &str, by: Option<(&str, i64)>) {
+        let Inner { name, held_back, vectors, .. } = &*self.0;
+        let mut known = held_back.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = match by {
+            Some((by, _)) if known.get(task).is_some_and(|before| before == by) => None,
+            Some((by, _)) => known.insert(task.to_owned(), by.to_owned()),
+            None => known.remove(task),
+        };
+        if let Some(before) = before {
+            let _ = vectors.held_back.remove_label_values(&[name.as_str(), task, before.as_str()]);
+        }
+        if let Some((by, seconds)) = by {
+            vectors.held_back.with_label_values(&[name.as_str(), task, by]).set(seconds);
+        }
+    }
+
+    /// How often a partition of a source topic was left out as idle.
+    #[must_use]
+    pub fn left_out(&self, topic: &str) -> IntCounter {
+        self.counter(&self.0.left_out, &self.0.vectors.left_out, topic)
+    }
+
     /// The partition is not ours any more: its lag is another process's to tell.
     pub fn forget_partition(&self, topic: &str, partition: u32) {
         self.0.watermark.lock().unwrap_or_else(PoisonError::into_inner).remove(&(topic.to_owned(), partition));
@@ -279,6 +331,8 @@ impl TopologyMetrics {
 
     /// The task is not ours any more: takes its gauges away.
     pub fn forget_task(&self, task: &str) {
+        self.watermark_age(task, None);
+        self.held_back(task, None);
         let Inner { name, vectors, .. } = &*self.0;
         for (family, vector) in [
             (&self.0.restore_remaining, &vectors.restore_remaining),
@@ -337,6 +391,28 @@ mod tests {
         topology.forget_partition("in", 3);
         assert_eq!(topology.totals().lag, 0);
         assert!(!metrics.render().contains("partition=\"3\""));
+    }
+
+    #[test]
+    fn one_at_a_time_holds_a_task_back_and_nobody_once_it_has_moved_away() {
+        let metrics = Metrics::new();
+        let topology = metrics.topology("totals");
+        let lines = || {
+            let text = metrics.render();
+            let of = |line: &&str| line.starts_with("millstream_watermark") && line.contains("task=\"a-0\"");
+            text.lines().filter(of).map(|line| line.replace("millstream_watermark_", "")).collect::<Vec<_>>()
+        };
+        topology.watermark_age("a-0", Some(70));
+        for (by, seconds) in [("in-1", 60), ("in-1", 61), ("in-2", 3)] {
+            topology.held_back("a-0", Some((by, seconds)));
+        }
+        let age = "age_seconds{task=\"a-0\",topology=\"totals\"} 70";
+        assert_eq!(lines(), [age, "held_back_seconds{by=\"in-2\",task=\"a-0\",topology=\"totals\"} 3"]);
+        topology.held_back("a-0", None);
+        assert_eq!(lines(), [age]);
+        topology.held_back("a-0", Some(("in-1", 9)));
+        topology.forget_task("a-0");
+        assert_eq!(lines(), [""; 0]);
     }
 
     #[test]

@@ -51,6 +51,7 @@ impl Data for Times {
 
 /// Drops duplicates.
 pub struct Dedup<K, V, I: Key, F> {
+    name: Arc<str>,
     identity: Arc<F>,
     within: Duration,
     rows: Timed<I, Times>,
@@ -62,8 +63,14 @@ pub struct Dedup<K, V, I: Key, F> {
 impl<K, V, I: Key, F: Fn(&K, &V) -> I> Dedup<K, V, I, F> {
     /// Records are equal if `identity` gives the same for them.
     #[must_use]
-    pub const fn new(identity: Arc<F>, within: Duration, rows: Timed<I, Times>, out: Out<K, V>) -> Self {
-        Self { identity, within, rows, seen: Timestamp::MIN, passed: Vec::new(), out }
+    pub const fn new(
+        name: Arc<str>,
+        identity: Arc<F>,
+        within: Duration,
+        rows: Timed<I, Times>,
+        out: Out<K, V>,
+    ) -> Self {
+        Self { name, identity, within, rows, seen: Timestamp::MIN, passed: Vec::new(), out }
     }
 
     fn forgotten(within: Duration, time: Timestamp) -> Timestamp {
@@ -121,6 +128,7 @@ where
             self.seen = self.seen.max(record.watermark);
             match self.judge(&record) {
                 Ok(None) => self.passed.push(record),
+                Ok(Some(DropReason::Late)) => cx.count_late(&self.name, DropReason::Late),
                 Ok(Some(reason)) => cx.drops.count(reason),
                 Err(error) => return cx.stop(error),
             }

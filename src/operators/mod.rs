@@ -12,6 +12,8 @@ pub mod combine;
 pub mod dedup;
 pub mod filter;
 pub mod flat_map;
+#[cfg(test)]
+pub(crate) mod flaws;
 pub mod frame_source;
 pub mod map;
 pub mod merge;
@@ -102,6 +104,8 @@ pub struct Cx {
     pub wall: Timestamp,
     /// Records dropped since the last look, by reason: counted, never silent.
     pub drops: Drops,
+    /// Records that came too late since the last look, by the operator that refused them.
+    pub late: Vec<(Arc<str>, u64)>,
     /// Whether this task has more to come: what its markers tell the tasks downstream.
     pub activity: Activity,
     /// True where markers go to every partition downstream, also to those that get no records.
@@ -111,6 +115,9 @@ pub struct Cx {
     failure: Option<Failure>,
     error: Option<Error>,
     more: bool,
+    /// The bug that a simulation has to find.
+    #[cfg(test)]
+    pub(crate) flaw: Option<flaws::Flaw>,
 }
 
 /// An operator could not process a record.
@@ -137,6 +144,15 @@ impl Cx {
     pub fn refuse(&mut self, input: InputNumber, reject: Reject, operator: &str) {
         let Reject { reason, message } = reject;
         self.fail(Failure { input: Some(input), reason, message, operator: operator.to_owned() });
+    }
+
+    /// Counts a record that came too late for `operator`.
+    pub fn count_late(&mut self, operator: &Arc<str>, reason: DropReason) {
+        self.drops.count(reason);
+        match self.late.iter_mut().find(|(of, _)| of == operator) {
+            Some((_, count)) => *count += 1,
+            None => self.late.push((Arc::clone(operator), 1)),
+        }
     }
 
     /// Stops the task: no record is to blame, and none may be left out for it, as when the state cannot be read. The
@@ -207,11 +223,13 @@ pub enum DropReason {
     Expired,
     /// An equal record has passed before.
     Duplicate,
+    /// An event time further ahead than the source allows.
+    TooFarAhead,
 }
 
 impl DropReason {
     /// All reasons.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Unreadable,
         Self::NullKey,
         Self::NullValue,
@@ -226,6 +244,7 @@ impl DropReason {
         Self::Late,
         Self::Expired,
         Self::Duplicate,
+        Self::TooFarAhead,
     ];
 
     /// The label's value.
@@ -246,6 +265,7 @@ impl DropReason {
             Self::Late => "late",
             Self::Expired => "expired",
             Self::Duplicate => "duplicate",
+            Self::TooFarAhead => "too_far_ahead",
         }
     }
 }
@@ -257,7 +277,13 @@ pub struct Drops([u64; DropReason::ALL.len()]);
 impl Drops {
     /// Counts one more.
     pub fn count(&mut self, reason: DropReason) {
-        self.0[reason as usize] += 1;
+        self.add(reason, 1);
+    }
+
+    /// Counts `more` of them.
+    pub fn add(&mut self, reason: DropReason, more: u64) {
+        let count = &mut self.0[reason as usize];
+        *count = count.saturating_add(more);
     }
 
     /// The count of a reason.

@@ -4,6 +4,7 @@
 //!   brought it there, and once at the very beginning; multiples that were jumped over count as one. When it is due next
 //!   is in a store, so that a task that starts again goes on with it.
 //! - A timer by the time of day goes off an interval after the task has started, and so on; it works in silence as well.
+//! - A timer that asks for it goes off again with the next step, and time stands still downstream until it is done.
 //! - Results come first, then the time that led to them, less what the processor holds time back.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -51,6 +52,8 @@ pub struct Process<K, V, P: Processor<K, V>> {
     asked: Asked,
     /// When each timer by the time of day is due; not known before the first look at the clock.
     wall_due: Vec<Timestamp>,
+    /// A timer by event time has more to do than it did at once. A task that starts again finds it due in the store.
+    pending: bool,
     seen: Timestamp,
     told: Timestamp,
     forwarded: Vec<Record<P::Key, P::Value>>,
@@ -68,8 +71,8 @@ impl<K: Send + 'static, V: Send + 'static, P: Processor<K, V>> Process<K, V, P> 
     ) -> (ProcessPort<K, V, P>, Option<Box<dyn ClockPort>>) {
         let (seen, told) = (Timestamp::MIN, Timestamp::MIN);
         let by_clock = asked.timers.iter().any(|timer| timer.kind == TimerKind::WallClock);
-        let (wall_due, forwarded) = (Vec::new(), Vec::new());
-        let process = Self { name, processor, asked, wall_due, seen, told, forwarded, out };
+        let (wall_due, pending, forwarded) = (Vec::new(), false, Vec::new());
+        let process = Self { name, processor, asked, wall_due, pending, seen, told, forwarded, out };
         let shared = Arc::new(Mutex::new(process));
         let clock = by_clock.then(|| Box::new(ProcessPort(Arc::clone(&shared))) as Box<dyn ClockPort>);
         (ProcessPort(shared), clock)
@@ -80,20 +83,40 @@ impl<K: Send + 'static, V: Send + 'static, P: Processor<K, V>> Process<K, V, P> 
         (timestamp, reference, input, headers): (Timestamp, Timestamp, InputNumber, Headers),
         cx: &mut Cx,
         call: impl FnOnce(&P, &mut Context<'_, P::Key, P::Value>) -> Result<(), Reject>,
-    ) -> bool {
-        let (forwarded, mut error) = (&mut self.forwarded, None);
-        let (seen, stamp, wall) = (self.seen, self.seen.minus(self.asked.hold), cx.wall);
+    ) -> Ran {
+        let (before, mut error, mut again) = (self.forwarded.len(), None, false);
+        let (seen, wall) = (self.seen, cx.wall);
+        let stamp = if self.pending { self.told } else { self.seen.minus(self.asked.hold) };
         let reference = reference.minus(self.asked.hold);
-        let mut context =
-            Context { forwarded, error: &mut error, timestamp, reference, seen, stamp, wall, input, headers };
+        let mut context = Context {
+            forwarded: &mut self.forwarded,
+            error: &mut error,
+            drops: &mut cx.drops,
+            again: &mut again,
+            timestamp,
+            reference,
+            seen,
+            stamp,
+            wall,
+            input,
+            headers,
+        };
         let called = call(&self.processor, &mut context);
+        if again {
+            // Time must not get ahead of what is still to be forwarded.
+            self.forwarded[before..].iter_mut().for_each(|record| record.watermark = self.told);
+        }
         if let Some(error) = error {
             cx.stop(error);
         } else if let Err(Reject { reason, message }) = called {
             let input = (input != InputNumber::UNKNOWN).then_some(input);
             cx.fail(Failure { input, reason, message, operator: self.name.to_string() });
         }
-        !cx.failed()
+        match (cx.failed(), again) {
+            (true, _) => Ran::Failed,
+            (false, true) => Ran::Again,
+            (false, false) => Ran::Done,
+        }
     }
 
     fn record(&mut self, record: Record<K, V>, cx: &mut Cx) -> bool {
@@ -103,25 +126,31 @@ impl<K: Send + 'static, V: Send + 'static, P: Processor<K, V>> Process<K, V, P> 
             behind => record.timestamp.plus(Duration::from_millis(behind)),
         };
         let of = (record.timestamp, reference, record.input, record.headers.clone());
-        self.run(of, cx, |processor, context| processor.process(record, context)) && self.fire(cx)
+        let ran = self.run(of, cx, |processor, context| processor.process(record, context));
+        // A timer that has more to do goes on with the next step, not with every record.
+        ran != Ran::Failed && (self.pending || self.fire(cx))
     }
 
-    fn timer(&mut self, timer: u32, at: Timestamp, cx: &mut Cx) -> bool {
+    fn timer(&mut self, timer: u32, at: Timestamp, cx: &mut Cx) -> Ran {
         let of = (at, Timestamp::MIN, InputNumber::UNKNOWN, Headers::NONE);
         self.run(of, cx, |processor, context| processor.punctuate(Timer(timer), at, context))
     }
 
-    /// Timers that the watermark has come to.
+    /// Timers that the watermark has come to. False where something failed.
     fn fire(&mut self, cx: &mut Cx) -> bool {
         let Some((store, _)) = self.asked.due.clone().filter(|_| self.seen > Timestamp::MIN) else { return true };
+        self.pending = false;
         for (timer, schedule) in (0_u32..).zip(self.asked.timers.clone()) {
             if schedule.kind != TimerKind::EventTime {
                 continue;
             }
-            match next_due(&store, timer, self.seen, millis(schedule.every).max(1)) {
-                Ok(true) if self.timer(timer, self.seen, cx) => {}
-                Ok(true) => return false,
-                Ok(false) => {}
+            match self.fire_one((timer, millis(schedule.every).max(1)), &store, cx) {
+                Ok(Ran::Done) => {}
+                Ok(Ran::Again) => {
+                    self.pending = true;
+                    cx.more_to_do();
+                }
+                Ok(Ran::Failed) => return false,
                 Err(error) => {
                     cx.stop(error);
                     return false;
@@ -131,6 +160,18 @@ impl<K: Send + 'static, V: Send + 'static, P: Processor<K, V>> Process<K, V, P> 
         true
     }
 
+    fn fire_one(&mut self, (timer, every): (u32, i64), store: &SharedStore<u32, i64>, cx: &mut Cx) -> Result<Ran> {
+        if store.lock().get(&timer)?.is_some_and(|row| row.value > self.seen.millis()) {
+            return Ok(Ran::Done);
+        }
+        let ran = self.timer(timer, self.seen, cx);
+        let next = match ran {
+            Ran::Again => self.seen.millis(),
+            Ran::Done | Ran::Failed => (self.seen.millis().div_euclid(every) + 1).saturating_mul(every),
+        };
+        set_due(store, timer, next, self.seen).map(|()| ran)
+    }
+
     fn pass_on(&mut self, cx: &mut Cx) {
         if !cx.failed() {
             self.out.push(&mut self.forwarded, cx);
@@ -138,17 +179,21 @@ impl<K: Send + 'static, V: Send + 'static, P: Processor<K, V>> Process<K, V, P> 
     }
 }
 
-/// Whether a timer is due; then it is due again at the next multiple of its interval.
-fn next_due(store: &SharedStore<u32, i64>, timer: u32, seen: Timestamp, every: i64) -> Result<bool> {
+/// What came of calling the processor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ran {
+    Done,
+    /// The timer has more to do.
+    Again,
+    Failed,
+}
+
+fn set_due(store: &SharedStore<u32, i64>, timer: u32, due: i64, seen: Timestamp) -> Result<()> {
     let mut store = store.lock();
-    if store.get(&timer)?.is_some_and(|row| row.value > seen.millis()) {
-        return Ok(false);
-    }
     let row = store.touch(&timer)?;
-    let value = (seen.millis().div_euclid(every) + 1).saturating_mul(every);
-    *store.row_mut(row) = Some(Row { value, timestamp: seen });
+    *store.row_mut(row) = Some(Row { value: due, timestamp: seen });
     *store.origin_mut(row) = Origin { timestamp: seen, input: InputNumber::UNKNOWN, ..Origin::default() };
-    Ok(true)
+    Ok(())
 }
 
 /// One end of a [`Process`]. Never contended: a task runs on one thread.
@@ -181,7 +226,7 @@ impl<K: Send + 'static, V: Send + 'static, P: Processor<K, V>> Push<K, V> for Pr
         }
         process.pass_on(cx);
         let now = process.seen.minus(process.asked.hold);
-        if now > process.told && !cx.failed() {
+        if now > process.told && !process.pending && !cx.failed() {
             process.told = now;
             process.out.signal(Signal::Watermark(now), cx);
         }
@@ -217,8 +262,10 @@ impl<K: Send + 'static, V: Send + 'static, P: Processor<K, V>> ClockPort for Pro
             let (every, late) = (millis(timers[*timer as usize].every).max(1), cx.wall.millis() - at.millis());
             let next = at.millis().saturating_add((late / every + 1).saturating_mul(every));
             process.wall_due[*timer as usize] = Timestamp::from_millis(next);
-            if !process.timer(*timer, cx.wall, cx) {
-                return true;
+            match process.timer(*timer, cx.wall, cx) {
+                Ran::Done => {}
+                Ran::Again => process.wall_due[*timer as usize] = cx.wall,
+                Ran::Failed => return true,
             }
         }
         process.pass_on(cx);

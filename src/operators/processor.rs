@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::Reject;
 use super::stores::SharedStore;
+use super::{DropReason, Drops, Reject};
 use crate::codec::{Data, Key};
 use crate::error::Error;
 use crate::record::{Headers, InputNumber, Record};
@@ -70,6 +70,9 @@ pub struct Stored<K: Key, V: Data>(pub(crate) Option<SharedStore<K, V>>);
 pub struct Context<'a, K, V> {
     pub(super) forwarded: &'a mut Vec<Record<K, V>>,
     pub(super) error: &'a mut Option<Error>,
+    pub(super) drops: &'a mut Drops,
+    /// Set where a timer has not done all that it has to do.
+    pub(super) again: &'a mut bool,
     pub(super) timestamp: Timestamp,
     /// The watermark of the record's own source partition; before every time where it came in order.
     pub(super) reference: Timestamp,
@@ -110,6 +113,20 @@ impl<K, V> Context<'_, K, V> {
         let behind = if self.reference == Timestamp::MIN { 0 } else { self.reference.millis_since(timestamp) };
         let (watermark, input, headers) = (self.stamp, self.input, self.headers.clone());
         self.forwarded.push(Record { key, value, timestamp, behind, watermark, input, headers });
+    }
+
+    /// Counts `count` times that something was left out for `reason`, as a record that came too late for what it was for:
+    /// in `millstream_records_dropped_total`, once the transaction is committed.
+    pub fn count_dropped(&mut self, reason: DropReason, count: u64) {
+        self.drops.add(reason, count);
+    }
+
+    /// The timer that has gone off has more to do than should be done at once, as when very many records are due: it goes
+    /// off again soon, and until it no longer asks for that, time stands still for what is downstream. Records may be
+    /// processed in between, and what was done so far may be committed; after a restart the timer goes off again at once.
+    /// While a record is processed it means nothing.
+    pub fn again(&mut self) {
+        *self.again = true;
     }
 
     /// The value of a key. Where the state cannot be read there is none, and the task stops after this step.
@@ -157,17 +174,25 @@ impl<K, V> Context<'_, K, V> {
 
     /// All rows, in order of the keys' bytes: for stores that are small enough.
     pub fn rows<SK: Key, SV: Data>(&mut self, store: &Stored<SK, SV>) -> Vec<(SK, SV)> {
-        let Some(shared) = &store.0 else { return Vec::new() };
-        let (mut store, mut rows) = (shared.lock(), Vec::new());
+        let mut rows = Vec::new();
+        self.each_row(store, |key, value| rows.push((key.clone(), value.clone())));
+        rows
+    }
+
+    /// Shows all rows to `see`, in order of the keys' bytes. Where the state cannot be read it ends early, and the task
+    /// stops after this step.
+    pub fn each_row<SK: Key, SV: Data>(&mut self, store: &Stored<SK, SV>, mut see: impl FnMut(&SK, &SV)) {
+        let Some(shared) = &store.0 else { return };
+        let mut store = shared.lock();
         let scan = store.scan(&[], None);
         let read = store.for_each(scan, |key, row| {
-            rows.push((key.clone(), row.value.clone()));
+            see(key, &row.value);
             Ok(std::ops::ControlFlow::Continue(()))
         });
+        drop(store);
         if let Err(error) = read {
             self.stop::<()>(error);
         }
-        rows
     }
 
     fn stop<T>(&mut self, error: Error) -> Option<T> {

@@ -3,13 +3,14 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::source::{Bad, BadInput, InputPlace, Inputs, SourcePort, SourceTime, Verdict};
+use super::source::{Bad, BadInput, InputPlace, Inputs, SourcePort, SourceTime, Standing, Verdict};
 use super::upstreams::Upstreams;
 use super::{Cx, Out, Signal};
 use crate::broker::{Batch, RawRecord};
 use crate::codec::marker::{Activity, Marker};
 use crate::record::{InputNumber, Offset, Record};
 use crate::time::Timestamp;
+use crate::window::millis;
 
 /// How a message becomes records: the part in which a user's topic and a repartition topic differ.
 pub trait Decode<K, V>: Send {
@@ -57,11 +58,32 @@ pub struct Pace {
     pub idle_after: Duration,
     /// After so much silence the watermark follows the time of day; `None` leaves it where the records put it.
     pub clock_after: Option<Duration>,
+    /// No watermark is kept: to see what it costs.
+    #[cfg(test)]
+    pub(crate) timeless: bool,
 }
 
 impl Default for Pace {
     fn default() -> Self {
-        Self { bound: Duration::ZERO, idle_after: Duration::from_secs(30), clock_after: None }
+        Self {
+            bound: Duration::ZERO,
+            idle_after: Duration::from_secs(30),
+            clock_after: None,
+            #[cfg(test)]
+            timeless: false,
+        }
+    }
+}
+
+/// A silent source follows the clock in steps of this, or of its silence where that is shorter: every step is committed.
+const CLOCK_STEP: Duration = Duration::from_secs(1);
+
+impl Pace {
+    /// The watermark of a source that has been silent for `after`: as far behind the clock as the silence had to be
+    /// before it counted, down to a whole step.
+    fn by_clock(self, after: Duration, wall: Timestamp) -> Timestamp {
+        let (time, step) = (wall.minus(after).minus(self.bound), millis(after.min(CLOCK_STEP)).max(1));
+        Timestamp::from_millis(time.millis().div_euclid(step).saturating_mul(step))
     }
 }
 
@@ -75,22 +97,41 @@ pub struct Queue<K, V> {
     watermark: Timestamp,
     /// What is known of the tasks upstream after all that is queued.
     upstreams: Upstreams,
+    #[cfg(test)]
+    timeless: bool,
 }
 
 impl<K, V> Queue<K, V> {
-    fn new(bound: Duration) -> Self {
-        let upstreams = Upstreams::default();
-        Self { entries: VecDeque::new(), bytes: 0, bound, watermark: Timestamp::MIN, upstreams }
+    fn new(pace: Pace) -> Self {
+        Self {
+            entries: VecDeque::new(),
+            bytes: 0,
+            bound: pace.bound,
+            watermark: Timestamp::MIN,
+            upstreams: Upstreams::default(),
+            #[cfg(test)]
+            timeless: pace.timeless,
+        }
     }
 
     /// Queues a record of a user's topic; its time moves the partition's watermark.
     pub fn timed(&mut self, message: &RawRecord<'_>, key: K, value: V, timestamp: Timestamp) {
-        let behind = self.watermark.millis_since(timestamp);
-        self.watermark = self.watermark.max(timestamp.minus(self.bound));
+        let behind = self.take_time(timestamp);
         let headers = message.headers.clone();
         let (watermark, input) = (self.watermark, InputNumber::default());
         let record = Record { key, value, timestamp, behind, watermark, input, headers };
         self.record(record, message.offset, 0, true, size(message.key, message.value));
+    }
+
+    /// How far a time lies behind the partition, which it then moves on.
+    fn take_time(&mut self, timestamp: Timestamp) -> u64 {
+        #[cfg(test)]
+        if self.timeless {
+            return 0;
+        }
+        let behind = self.watermark.millis_since(timestamp);
+        self.watermark = self.watermark.max(timestamp.minus(self.bound));
+        behind
     }
 
     /// Queues record `index` of the message at `offset`; `last` of it, or not. `bytes` are those of key and value.
@@ -168,7 +209,7 @@ pub struct TypedSource<K, V, D> {
     /// What is known of the tasks upstream after what has been pushed.
     upstreams: Upstreams,
     pace: Pace,
-    /// Since when nothing has come.
+    /// Since when no record with a time has come.
     silent_since: Option<Duration>,
     /// What is done of the message at the position when filling goes on.
     resume: Option<(Offset, u32)>,
@@ -185,7 +226,7 @@ impl<K, V, D: Decode<K, V>> TypedSource<K, V, D> {
             one_by_one,
             policy,
             decode,
-            queue: Queue::new(pace.bound),
+            queue: Queue::new(pace),
             position: (0, 0),
             watermark: Timestamp::MIN,
             told: Timestamp::MIN,
@@ -349,16 +390,15 @@ where
             return false;
         }
         let before = (self.activity, self.watermark);
+        // Only a record with a time breaks the silence: one that cannot be used says nothing of it.
+        let silent = elapsed.saturating_sub(*self.silent_since.get_or_insert(elapsed));
         if !caught_up || !self.queue.entries.is_empty() {
-            self.silent_since = None;
             self.activity = Activity::Active;
             return before.0 != self.activity;
         }
-        let silent = elapsed.saturating_sub(*self.silent_since.get_or_insert(elapsed));
         match self.pace.clock_after {
             Some(after) if silent >= after => {
-                // As far behind the clock as the silence had to be before it counted.
-                self.watermark = self.watermark.max(wall.minus(after).minus(self.pace.bound));
+                self.watermark = self.watermark.max(self.pace.by_clock(after, wall));
                 self.queue.watermark = self.queue.watermark.max(self.watermark);
                 self.activity = Activity::CaughtUp;
                 self.tell_time(cx);
@@ -390,6 +430,19 @@ where
     fn time(&self) -> SourceTime {
         let (watermark, activity) = (self.watermark, self.activity);
         SourceTime { watermark, activity, upstream: self.upstreams.to_commit() }
+    }
+
+    fn activity(&self) -> Activity {
+        self.activity
+    }
+
+    fn standing(&self) -> Standing {
+        if !self.is_repartition() {
+            let last = (self.activity != Activity::Idle).then_some((self.watermark, None));
+            return Standing { last, first: last.map(|(watermark, _)| watermark) };
+        }
+        let last = self.upstreams.taking_part().min().map(|(watermark, task)| (watermark, Some(task)));
+        Standing { last, first: self.upstreams.taking_part().max().map(|(watermark, _)| watermark) }
     }
 
     fn start(&mut self, offset: Offset, index: u32, time: SourceTime) {

@@ -39,8 +39,8 @@ pub struct Repartition<K: Key, V: Data> {
 
 /// The frame that a partition's records go into.
 #[derive(Clone, Default)]
-struct Open {
-    frame: FrameEncoder,
+pub(super) struct Open {
+    pub(super) frame: FrameEncoder,
     /// Of the first record in it: an error is looked for from there on.
     input: InputNumber,
     /// The largest event time in it.
@@ -125,6 +125,10 @@ impl<K: Key, V: Data> Repartition<K, V> {
             let due = open.told.is_none_or(|(_, activity)| activity != cx.activity) || cx.all_markers;
             if !open.frame.is_empty() || (news && due) {
                 let markers = if news { std::slice::from_ref(&marker) } else { &[] };
+                #[cfg(test)]
+                if let Some(mut first) = cx.markers_first(open) {
+                    send(&self.topic, partition, &mut first, markers, &mut self.message, cx);
+                }
                 send(&self.topic, partition, open, markers, &mut self.message, cx);
                 open.told = Some(now);
             } else if news {

@@ -118,6 +118,12 @@ pub trait SourcePort: Send {
     /// What is known of time here: committed beside the position.
     fn time(&self) -> SourceTime;
 
+    /// Whether more is to come.
+    fn activity(&self) -> Activity;
+
+    /// Who has come how far, for people to see. Empty where nobody takes part, as in silence.
+    fn standing(&self) -> Standing;
+
     /// The offset of the next message to read, and how many of its records are done already: what is committed.
     fn position(&self) -> (Offset, u32);
 
@@ -129,6 +135,15 @@ pub trait SourcePort: Send {
 
     /// What happens to bad input, with the actual name of the topic for dead letters.
     fn policy(&self) -> &BadInput;
+}
+
+/// How far those have come that an input's time depends on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// The one that has come least far: itself for a user's topic (`None`), else the number of the task upstream.
+    pub last: Option<(Timestamp, Option<u32>)>,
+    /// How far the one has come that has come farthest.
+    pub first: Option<Timestamp>,
 }
 
 /// What is known of time in one input.

@@ -159,7 +159,8 @@ fn records_pass_once_as_in_a_naive_list() {
         }
         let (output, cx, state) = run(&inputs, seed, |state, seen| {
             let rows = Timed::new(store(state, "d"), log());
-            Box::new(Dedup::new(Arc::new(identity), Duration::from_millis(within), rows, end(seen, |value| value)))
+            let within = Duration::from_millis(within);
+            Box::new(Dedup::new("d".into(), Arc::new(identity), within, rows, end(seen, |value| value)))
         });
         assert_eq!(output, expected, "seed {seed}");
         assert_eq!(cx.drops.get(DropReason::Late), late, "seed {seed}");

@@ -1,6 +1,7 @@
 //! Reads a user's topic: one record a message, by the topic's codecs, with event time from where the source says.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::queue::{Decode, Now, Queue, bad_message};
 use super::source::Verdict;
@@ -16,6 +17,12 @@ pub trait EventTime<K, V>: Send + Sync + 'static {
     /// # Errors
     /// When it has none.
     fn of(&self, key: &K, value: &V, stamped: Option<Timestamp>, wall: Timestamp) -> Result<Timestamp, Reject>;
+
+    /// What it is held against, to see whether it lies too far ahead: what the log says where it says anything, so that a
+    /// replay judges as the first run did.
+    fn measure(&self, stamped: Option<Timestamp>, wall: Timestamp) -> Timestamp {
+        stamped.unwrap_or(wall)
+    }
 }
 
 /// Event time is Kafka's timestamp of the record: what a source does unless it is told otherwise.
@@ -69,11 +76,20 @@ impl<K, V> EventTime<K, V> for FromRecord {
     fn of(&self, _: &K, _: &V, stamped: Option<Timestamp>, _: Timestamp) -> Result<Timestamp, Reject> {
         stamped.ok_or_else(|| no_time("the message has no timestamp"))
     }
+
+    /// The log says nothing else about it: only the clock is left.
+    fn measure(&self, _: Option<Timestamp>, wall: Timestamp) -> Timestamp {
+        wall
+    }
 }
 
 impl<K, V> EventTime<K, V> for FromClock {
     fn of(&self, _: &K, _: &V, _: Option<Timestamp>, wall: Timestamp) -> Result<Timestamp, Reject> {
         Ok(wall)
+    }
+
+    fn measure(&self, _: Option<Timestamp>, wall: Timestamp) -> Timestamp {
+        wall
     }
 }
 
@@ -92,12 +108,20 @@ pub struct TopicDecoder<KC, VC, E> {
     key: KC,
     value: VC,
     event_time: Arc<E>,
+    ahead: Option<Duration>,
 }
 
 impl<KC, VC, E> TopicDecoder<KC, VC, E> {
     /// Reads keys with `key` and values with `value`.
     pub const fn new(key: KC, value: VC, event_time: Arc<E>) -> Self {
-        Self { key, value, event_time }
+        Self { key, value, event_time, ahead: None }
+    }
+
+    /// Refuses records whose event time is further ahead than this of what it is held against.
+    #[must_use]
+    pub fn ahead_by_at_most(mut self, ahead: Option<Duration>) -> Self {
+        self.ahead = ahead;
+        self
     }
 
     fn read<K, V>(&self, message: &RawRecord<'_>, now: &Now<'_>) -> Result<(K, V, Timestamp), Verdict>
@@ -117,6 +141,13 @@ impl<KC, VC, E> TopicDecoder<KC, VC, E> {
         let time = time.map_err(|Reject { reason, message }| (reason, message))?;
         if time < Timestamp::from_millis(0) {
             return Err((DropReason::NegativeTimestamp, format!("the event time, {time}, lies before 1970")));
+        }
+        if let Some(ahead) = self.ahead {
+            let measure = EventTime::<K, V>::measure(&*self.event_time, message.timestamp, now.wall);
+            if time > measure.plus(ahead) {
+                let text = format!("the event time, {time}, lies more than {ahead:?} ahead of {measure}");
+                return Err((DropReason::TooFarAhead, text));
+            }
         }
         Ok((key, value, time))
     }

@@ -37,12 +37,8 @@ impl Upstreams {
         *watermark = marker.watermark.max(*watermark);
         *activity = marker.activity;
         // Idle tasks are left out; with all of them idle, time stands still.
-        let active = (0..self.expected).filter_map(|task| match self.known.get(&task) {
-            Some((_, Activity::Idle)) => None,
-            Some((watermark, _)) => Some(*watermark),
-            None => Some(Timestamp::MIN),
-        });
-        if let Some(minimum) = active.min() {
+        let least = self.taking_part().min();
+        if let Some((minimum, _)) = least {
             self.watermark = Some(minimum.max(self.watermark()));
         }
     }
@@ -79,15 +75,20 @@ impl Upstreams {
         })
     }
 
-    /// The task that holds the watermark back: the one that has come least far, or has not been heard of.
-    #[must_use]
-    pub fn slowest(&self) -> Option<u32> {
-        let active = (0..self.expected).filter_map(|task| match self.known.get(&task) {
+    /// How far each task has come that takes part, with its number; one that has not been heard of stands at the beginning
+    /// of time.
+    pub fn taking_part(&self) -> impl Iterator<Item = (Timestamp, u32)> {
+        (0..self.expected).filter_map(|task| match self.known.get(&task) {
             Some((_, Activity::Idle)) => None,
             Some((watermark, _)) => Some((*watermark, task)),
             None => Some((Timestamp::MIN, task)),
-        });
-        active.min().map(|(_, task)| task)
+        })
+    }
+
+    /// The task that holds the watermark back: the one that has come least far, or has not been heard of.
+    #[must_use]
+    pub fn slowest(&self) -> Option<u32> {
+        self.taking_part().min().map(|(_, task)| task)
     }
 
     /// What is to be committed of it.

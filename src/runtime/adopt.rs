@@ -15,11 +15,13 @@ use crate::topology::{TaskContext, TaskId};
 use super::bugs::Bug;
 use super::meters::InputMeters;
 use super::patience::patiently;
-use super::placement;
 use super::restore::Restore;
-use super::status::TaskStatus;
+use super::status::{TaskStatus, TaskTime};
 use super::task::{Input, Task};
 use super::thread::{Parts, Slot, Stage, StreamThread, names};
+use super::{placement, standing};
+#[cfg(test)]
+use crate::codec::{marker::Activity, position::Upstream};
 
 impl StreamThread {
     /// Takes over partitions: `fresh` where the group has just assigned them, else they are this member's already and
@@ -196,6 +198,8 @@ impl StreamThread {
         let partitions = layout.inputs_of(id);
         let input = |(mut port, partition): (Box<dyn SourcePort>, TopicPartition)| {
             let (offset, position) = self.committed_at[&partition].clone();
+            #[cfg(test)]
+            let position = self.misremembered(id, &partition, position);
             let index = position.as_ref().map_or(0, |position| position.index);
             let time = position.map_or_else(SourceTime::default, |position| {
                 let Position { watermark, activity, upstream, .. } = position;
@@ -221,7 +225,32 @@ impl StreamThread {
         let inputs = wired.sources.into_iter().zip(partitions).map(input).collect();
         let mut readers = layout.subs.iter().flat_map(|sub| &sub.inputs);
         let writes_repartition = readers.any(|input| input.upstream == Some(id.sub));
-        Task::new(inputs, wired.stores, wired.clocks, state, self.sequence(id).unwrap_or(0), writes_repartition)
+        let sequence = self.sequence(id).unwrap_or(0);
+        #[cfg_attr(not(test), expect(unused_mut, reason = "only tests plant bugs"))]
+        let mut task = Task::new(inputs, wired.stores, wired.clocks, state, sequence, writes_repartition);
+        #[cfg(test)]
+        if let Some(flaw) = self.parts.config.bug.and_then(Bug::flaw) {
+            task.plant(flaw);
+        }
+        task
+    }
+
+    /// What a task makes of a committed position with the bugs that a simulation has to find.
+    #[cfg(test)]
+    fn misremembered(&self, id: TaskId, partition: &TopicPartition, position: Option<Position>) -> Option<Position> {
+        let (layout, config) = (&self.parts.layout, &self.parts.config);
+        let input = layout.subs[id.sub].inputs.iter().zip(layout.inputs_of(id)).find(|(_, place)| place == partition);
+        let upstream = input.and_then(|(input, _)| input.upstream);
+        if config.has(Bug::ForgetsTime) {
+            let (watermark, upstream) = (Timestamp::MIN, Vec::new());
+            return position.map(|position| Position { watermark, upstream, ..position });
+        }
+        let Some(sub) = upstream.filter(|_| config.has(Bug::SilenceIsIdle) && position.is_none()) else {
+            return position;
+        };
+        let idle = |task| Upstream { task, watermark: Timestamp::MIN, activity: Activity::Idle };
+        let upstream = (0..layout.subs[sub].partitions).map(idle).collect();
+        Some(Position { watermark: Timestamp::MIN, upstream, ..Position::default() })
     }
 
     /// Builds all running tasks anew from what is committed and reads their inputs again from there.
@@ -249,12 +278,15 @@ impl StreamThread {
         patiently("going back", || self.member.seek(&from))
     }
 
-    /// Tells the metrics how large the tasks' states are.
+    /// Tells the metrics how far time has come in the tasks, and how large their states are.
     pub(crate) fn measure(&self) {
         let metrics = &self.parts.metrics;
         let bytes = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
+        let wall = self.parts.clock.wall();
         for slot in &self.slots {
             let Stage::Running(task) = &slot.stage else { continue };
+            let name = self.name_of(slot.id);
+            standing::measure(metrics, &name, &standing::time_of(&self.parts.layout, slot.id, task), wall);
             for input in &task.inputs {
                 let watermark = input.port.watermark();
                 // Before the first record and after the last there is no time to show.
@@ -266,7 +298,7 @@ impl StreamThread {
             if task.stores.is_empty() {
                 continue;
             }
-            let (name, sizes) = (self.name_of(slot.id), task.state.sizes());
+            let sizes = task.state.sizes();
             let cache: usize = task.stores.iter().map(|store| store.stats().cache_bytes).sum();
             metrics.cache_bytes(&name).set(bytes(cache as u64));
             metrics.committed_bytes(&name).set(bytes(sizes.committed));
@@ -281,13 +313,13 @@ impl StreamThread {
                 Stage::Restoring(restore) => ("restoring", restore.remaining()),
                 Stage::Running(_) => ("running", 0),
             };
-            let lag = match &slot.stage {
-                Stage::Running(task) => task.lag(),
-                _ => None,
+            let (lag, time) = match &slot.stage {
+                Stage::Running(task) => (task.lag(), standing::time_of(&self.parts.layout, slot.id, task)),
+                _ => (None, TaskTime::default()),
             };
             let ended = matches!(&slot.stage, Stage::Running(task) if task.has_ended());
             let name = self.name_of(slot.id);
-            TaskStatus { name, thread: self.number, state: state.into(), lag, restore_remaining, ended }
+            TaskStatus { name, thread: self.number, state: state.into(), lag, time, restore_remaining, ended }
         };
         self.slots.iter().map(status).collect()
     }

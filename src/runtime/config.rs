@@ -57,6 +57,9 @@ pub struct Config {
     /// The seeded bug that the simulator has to find.
     #[cfg(test)]
     pub(crate) bug: Option<super::bugs::Bug>,
+    /// How many records are fetched and processed at once, where a test wants to cut them differently.
+    #[cfg(test)]
+    pub(crate) batch: Option<usize>,
 }
 
 impl Config {
@@ -90,6 +93,8 @@ impl Config {
             attempts: 100,
             #[cfg(test)]
             bug: None,
+            #[cfg(test)]
+            batch: None,
         }
     }
 

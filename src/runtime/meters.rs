@@ -15,6 +15,8 @@ pub(crate) struct InputMeters {
     pub(crate) drops: DropCounters,
     pub(crate) dead_letters: IntCounter,
     pub(crate) lag: IntGauge,
+    pub(crate) left_out: IntCounter,
+    metrics: TopologyMetrics,
 }
 
 impl InputMeters {
@@ -24,6 +26,15 @@ impl InputMeters {
             drops: metrics.drops(&input.topic),
             dead_letters: metrics.dead_letters(&input.topic),
             lag: metrics.lag(&input.topic, input.partition),
+            left_out: metrics.left_out(&input.topic),
+            metrics: metrics.clone(),
+        }
+    }
+
+    /// Counts what operators have refused as too late: seldom, so nothing is kept at hand for it.
+    pub(crate) fn count_late(&self, late: Vec<(Arc<str>, u64)>) {
+        for (operator, count) in late {
+            self.metrics.late_records(&operator).inc_by(count);
         }
     }
 }

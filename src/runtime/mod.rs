@@ -8,6 +8,7 @@
 //! - `commit`: exactly once, and its one rule.
 //! - `suspects`: the one record that a transaction fails on.
 //! - `route`: partitions and limits of what is sent.
+//! - `standing`: how far time has come in a task, and who holds it back.
 //! - `caretaker`: purging, and the end of a bounded run.
 
 mod adopt;
@@ -24,6 +25,7 @@ mod placement;
 mod restore;
 mod route;
 mod setup;
+mod standing;
 pub mod status;
 mod suspects;
 mod task;
@@ -31,4 +33,4 @@ pub(crate) mod thread;
 
 pub use app::{App, Running, Watch};
 pub use config::Config;
-pub use status::{AppState, Status, TaskStatus};
+pub use status::{AppState, Status, TaskStatus, TaskTime};

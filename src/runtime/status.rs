@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::error::Error;
 use crate::record::{Offset, TopicPartition};
+use crate::time::Timestamp;
 
 /// What an application is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,10 +52,23 @@ pub struct TaskStatus {
     pub state: String,
     /// How many records it is behind, as far as known.
     pub lag: Option<u64>,
+    /// How far event time has come in it.
+    pub time: TaskTime,
     /// How many changelog offsets are still to be restored.
     pub restore_remaining: u64,
     /// True once a bounded run that closes its windows has taken it to its end.
     pub ended: bool,
+}
+
+/// How far event time has come in a task.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TaskTime {
+    /// The least of those that it depends on: what has not passed it is still open. `None` while nothing is known.
+    pub watermark: Option<Timestamp>,
+    /// Who has come least far: a partition that the task reads, or a task upstream. `None` while all are idle.
+    pub held_by: Option<String>,
+    /// How much farther the one has come that has come farthest; one that has not been heard of stands at 1970.
+    pub held_back: Duration,
 }
 
 /// What the stream threads and the application's handle share.

@@ -121,6 +121,12 @@ impl Task {
         }
     }
 
+    /// The bug of its operators that a simulation has to find.
+    #[cfg(test)]
+    pub(crate) fn plant(&mut self, flaw: crate::operators::flaws::Flaw) {
+        self.cx.flaw = Some(flaw);
+    }
+
     /// Puts records of an input into its queue.
     pub(crate) fn fill(
         &mut self,
@@ -199,7 +205,11 @@ impl Task {
         self.cx.wall = wall;
         for input in &mut self.inputs {
             let silent = input.caught_up && input.at_high_watermark;
+            let before = input.port.activity();
             self.moved |= input.port.tick(elapsed, wall, silent, &mut self.cx);
+            if before != Activity::Idle && input.port.activity() == Activity::Idle {
+                input.meters.left_out.inc();
+            }
         }
         self.check()
     }
@@ -214,14 +224,14 @@ impl Task {
 
     /// True once nothing more can come in a bounded run, and all that is committed.
     pub(crate) fn has_ended(&self) -> bool {
-        !self.is_dirty() && !self.owes_markers && self.inputs.iter().all(|i| i.port.time().activity == Activity::End)
+        !self.is_dirty() && !self.owes_markers && self.inputs.iter().all(|i| i.port.activity() == Activity::End)
     }
 
     /// Whether more is to come, as the tasks downstream are told.
     fn activity(&self) -> Activity {
         let mut all = None;
         for input in &self.inputs {
-            let activity = match input.port.time().activity {
+            let activity = match input.port.activity() {
                 Activity::Active if input.caught_up && input.port.queued() == 0 && input.is_source => {
                     Activity::CaughtUp
                 }
@@ -383,9 +393,10 @@ impl Task {
 
     /// The running transaction has been committed: what it did counts from now on.
     pub(crate) fn committed(&mut self) {
-        let drops = self.cx.drops.take();
+        let (drops, late) = (self.cx.drops.take(), std::mem::take(&mut self.cx.late));
         if let Some(input) = self.inputs.first().filter(|_| drops != Drops::default()) {
             input.meters.drops.add(&drops);
+            input.meters.count_late(late);
         }
         for input in &mut self.inputs {
             input.meters.records.inc_by(std::mem::take(&mut input.processed));

@@ -290,12 +290,15 @@ impl StreamThread {
 
     /// Lets a task process what it may. Gives the number of records.
     fn step(&mut self, slot: usize) -> Result<usize, Stop> {
-        let budget = self.suspects.limit().saturating_sub(self.transaction_inputs()).min(STEP);
+        let step = STEP;
+        #[cfg(test)]
+        let step = self.parts.config.batch.unwrap_or(step);
+        let budget = self.suspects.limit().saturating_sub(self.transaction_inputs()).min(step);
         let wall = self.parts.clock.wall();
         let Stage::Running(task) = &mut self.slots[slot].stage else { return Ok(0) };
         let close = self.parts.config.close_at_end;
-        let step = || task.step(budget, wall).and_then(|done| if close { task.end().map(|()| done) } else { Ok(done) });
-        match catch_unwind(AssertUnwindSafe(step)) {
+        let work = || task.step(budget, wall).and_then(|done| if close { task.end().map(|()| done) } else { Ok(done) });
+        match catch_unwind(AssertUnwindSafe(work)) {
             Ok(stepped) => stepped,
             Err(panic) => Err(Stop::Failed(panicked(&*panic))),
         }
@@ -319,8 +322,11 @@ impl StreamThread {
             }
             let Some(place) = assigned.iter().position(|partition| *partition == input.partition) else { continue };
             let packed = parts.layout.subs[id.sub].inputs[number].upstream.is_some();
+            let most = if packed { FETCH_PACKED } else { FETCH };
+            #[cfg(test)]
+            let most = parts.config.batch.unwrap_or(most);
             batch.clear();
-            let fetched = member.fetch(place, if packed { FETCH_PACKED } else { FETCH }, batch)?;
+            let fetched = member.fetch(place, most, batch)?;
             if let Some(end) = end {
                 batch.cut_at(end);
             }

@@ -327,6 +327,26 @@ mod tests {
     }
 
     #[test]
+    fn a_silent_source_that_follows_the_clock_commits_once_a_second() {
+        let b = Builder::new("clock");
+        let lines = b.source(IN).advance_by_clock_after(Duration::from_secs(2)).stream();
+        lines.rekey(|_, word| word.clone()).group_by_key().count().to(COUNTS);
+        let mut driver = Driver::builder(b.build().expect("it is sound")).partitions(3).start().expect("it starts");
+        driver.send_bytes("in", 0, None, Some(b"a"), 10).expect("it is written");
+        for _ in 0..100 {
+            driver.advance(Duration::from_millis(50)).expect("it rests in between");
+        }
+        let before = driver.broker().transactions().committed;
+        for _ in 0..200 {
+            driver.advance(Duration::from_millis(50)).expect("it rests in between");
+        }
+        let made = driver.broker().transactions().committed - before;
+        // Upstream and downstream, in about ten seconds; settling moves the clock on as well.
+        println!("{made} commits");
+        assert!((10..=40).contains(&made), "{made}");
+    }
+
+    #[test]
     fn an_idle_topology_makes_no_transaction() {
         let mut driver = Driver::builder(counts()).partitions(3).threads(2).start().expect("it starts");
         driver.send_bytes("in", 0, None, Some(b"a"), 10).expect("it is written");

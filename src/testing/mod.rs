@@ -4,8 +4,14 @@
 //! - [`simulation`]: a whole cluster's life with all that can go wrong in it, from one seed.
 
 pub mod driver;
+#[cfg(test)]
+mod replay;
 pub mod simulation;
 #[cfg(test)]
 mod simulation_tests;
+#[cfg(test)]
+mod time_cost;
+#[cfg(test)]
+mod time_scenarios;
 
 pub use driver::{Driver, DriverBuilder, OutputRecord};

@@ -41,6 +41,10 @@ pub struct Scenario {
     pub steps: usize,
     /// How many inputs there are at most.
     pub inputs: u64,
+    /// How many of them lie in the topics before the first process starts, as in a replay.
+    pub backlog: u64,
+    /// Whether the broker may refuse records: what it refuses is left out of the results by its source's policy.
+    pub refusals: bool,
     /// Changes the configuration of every process.
     pub config: Arc<dyn Fn(&mut Config) + Send + Sync>,
 }
@@ -53,6 +57,8 @@ pub type InputMaker = dyn Fn(u64, &mut ChaCha8Rng) -> SimulatedInput + Send + Sy
 pub struct SimulatedInput {
     /// Which source topic, as a place in [`Scenario::sources`].
     pub source: usize,
+    /// Which partition of it; any where `None`.
+    pub partition: Option<u32>,
     /// The key's bytes.
     pub key: Option<Vec<u8>>,
     /// The value's bytes.
@@ -210,6 +216,7 @@ struct Cluster {
 /// have stopped.
 pub fn simulate(seed: u64, scenario: &Scenario) -> Result<Settled> {
     let mut cluster = Cluster::new(seed, scenario)?;
+    cluster.produce(scenario.backlog)?;
     for _ in 0..scenario.steps {
         cluster.step()?;
     }
@@ -220,7 +227,10 @@ pub fn simulate(seed: u64, scenario: &Scenario) -> Result<Settled> {
 impl Cluster {
     fn new(seed: u64, scenario: &Scenario) -> Result<Self> {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
-        let weather = Weather::of(&mut random);
+        let mut weather = Weather::of(&mut random);
+        if !scenario.refusals {
+            weather.refuse = 0.0;
+        }
         let fate = Arc::new(Mutex::new(Fate {
             random: ChaCha8Rng::seed_from_u64(seed ^ 0x5eed),
             weather,
@@ -252,7 +262,7 @@ impl Cluster {
     /// One event of the cluster's life.
     fn step(&mut self) -> Result<()> {
         match self.random.random_range(0..1_000) {
-            0..120 => self.produce(),
+            0..120 => self.produce_some(),
             120..240 => {
                 let millis = self.random.random_range(0..40);
                 self.clock.advance(Duration::from_millis(millis));
@@ -275,16 +285,23 @@ impl Cluster {
         }
     }
 
-    fn produce(&mut self) -> Result<()> {
-        let many = self.random.random_range(1..6).min(self.scenario.inputs.saturating_sub(self.inputs.len() as u64));
+    fn produce_some(&mut self) -> Result<()> {
+        let many = self.random.random_range(1..6);
+        self.produce(many)
+    }
+
+    /// Writes the next `many` inputs, as far as there are so many.
+    fn produce(&mut self, many: u64) -> Result<()> {
+        let many = many.min(self.scenario.inputs.saturating_sub(self.inputs.len() as u64));
         let mut out = Outgoing::default();
         for _ in 0..many {
             let input = (self.scenario.input)(self.inputs.len() as u64, &mut self.random);
             let (name, partitions) = &self.scenario.sources[input.source];
+            let partition = input.partition.unwrap_or_else(|| self.random.random_range(0..*partitions));
             let topic = out.topic(name);
             out.push(&OutgoingRecord {
                 topic,
-                partitioning: Partitioning::Fixed(self.random.random_range(0..*partitions)),
+                partitioning: Partitioning::Fixed(partition),
                 key: input.key.as_deref(),
                 value: input.value.as_deref(),
                 timestamp: input.timestamp,

@@ -134,30 +134,49 @@ impl Topology {
     #[must_use]
     pub fn mermaid(&self) -> String {
         let mut chart = String::from("flowchart TD\n");
+        self.draw(&mut chart, "", 1);
+        chart
+    }
+
+    /// Several topologies as one mermaid flow chart, each in a frame that has its name.
+    #[must_use]
+    pub fn mermaid_of_all(topologies: &[Self]) -> String {
+        let mut chart = String::from("flowchart TD\n");
+        for (place, topology) in topologies.iter().enumerate() {
+            let _ = writeln!(chart, "  subgraph t{place}[\"{}\"]", topology.name());
+            topology.draw(&mut chart, &format!("t{place}"), 2);
+            chart.push_str("  end\n");
+        }
+        chart
+    }
+
+    /// Draws it into a chart, `depth` frames deep. What `prefix` is put before has no equal in the chart.
+    fn draw(&self, chart: &mut String, prefix: &str, depth: usize) {
+        let indent = "  ".repeat(depth);
         for (place, sub) in self.plan.subs.iter().enumerate() {
-            let _ = writeln!(chart, "  subgraph s{place}[\"{}\"]", sub.name);
+            let _ = writeln!(chart, "{indent}subgraph {prefix}s{place}[\"{}\"]", sub.name);
             for id in &sub.nodes {
                 let (NodeId(number), node) = (*id, self.describe_node(*id));
                 let NodeDescription { name, topic, .. } = &node;
+                let _ = write!(chart, "{indent}  {prefix}n{number}");
                 let _ = match (node.role, &node.store) {
                     (Role::Source | Role::Sink, _) => {
-                        writeln!(chart, "    n{number}([\"{}\"])", topic.as_deref().unwrap_or("chosen by record"))
+                        writeln!(chart, "([\"{}\"])", topic.as_deref().unwrap_or("chosen by record"))
                     }
-                    (Role::Processor, Some(store)) => writeln!(chart, "    n{number}[(\"{store}\")]"),
-                    (Role::Processor, None) => writeln!(chart, "    n{number}[\"{name}\"]"),
+                    (Role::Processor, Some(store)) => writeln!(chart, "[(\"{store}\")]"),
+                    (Role::Processor, None) => writeln!(chart, "[\"{name}\"]"),
                 };
             }
-            chart.push_str("  end\n");
+            let _ = writeln!(chart, "{indent}end");
         }
         for (NodeId(number), node) in self.graph.iter() {
             for NodeId(parent) in &node.parents {
-                let _ = writeln!(chart, "  n{parent} --> n{number}");
+                let _ = writeln!(chart, "{indent}{prefix}n{parent} --> {prefix}n{number}");
             }
             if let NodeKind::RepartitionSource { sink: NodeId(sink) } = node.kind {
-                let _ = writeln!(chart, "  n{sink} -.-> n{number}");
+                let _ = writeln!(chart, "{indent}{prefix}n{sink} -.-> {prefix}n{number}");
             }
         }
-        chart
     }
 
     fn describe_node(&self, id: NodeId) -> NodeDescription {

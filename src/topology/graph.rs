@@ -87,6 +87,8 @@ pub struct Node {
 #[derive(Default)]
 pub struct Graph {
     nodes: Vec<Node>,
+    /// What members of one group must agree on besides the structure: of a node, or of the whole topology.
+    terms: Vec<(Option<NodeId>, String)>,
     /// Mistakes that the DSL saw while nodes were declared.
     pub(crate) mistakes: Vec<Mistake>,
 }
@@ -130,6 +132,16 @@ impl Graph {
             self.mistakes.push(Mistake::between(Location::caller(), node.location, message));
         }
         self.nodes[id.0].named = Some(name);
+    }
+
+    /// Members of one group must agree on `term`, of a node or of the whole topology: it is part of the fingerprint.
+    pub(crate) fn agree(&mut self, node: Option<NodeId>, term: String) {
+        self.terms.push((node, term));
+    }
+
+    /// What is to be agreed on for `node`; `None` is the whole topology.
+    pub(crate) fn terms(&self, node: Option<NodeId>) -> impl Iterator<Item = &str> {
+        self.terms.iter().filter(move |(of, _)| *of == node).map(|(_, term)| term.as_str())
     }
 
     /// All nodes, in order of declaration.

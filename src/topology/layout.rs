@@ -165,6 +165,14 @@ impl Layout {
         inputs.map(|input| TopicPartition::new(Arc::clone(&input.topic), task.partition)).collect()
     }
 
+    /// From how many partitions of users' topics records meet in each task of a sub-topology, by whatever way.
+    #[must_use]
+    pub fn meeting(&self, sub: usize) -> u32 {
+        let inputs = self.subs[sub].inputs.iter();
+        let from = |upstream: usize| self.subs[upstream].partitions.saturating_mul(self.meeting(upstream));
+        inputs.map(|input| input.upstream.map_or(1, from)).fold(0, u32::saturating_add)
+    }
+
     /// The changelog partitions of a task, in the order of its stores.
     #[must_use]
     pub fn changelogs_of(&self, task: TaskId) -> Vec<TopicPartition> {

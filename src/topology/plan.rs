@@ -211,12 +211,13 @@ fn policy(graph: &Graph, source: NodeId) -> BadInput {
     }
 }
 
-/// Hashes what two processes of one group must agree on: what is read, written and kept, and the types of what they hand to
-/// each other. Stateless operators are not part of it, nor lines, nor types' paths: a version with one filter more can
+/// Hashes what two processes of one group must agree on: what is read, written and kept, the types of what they hand to
+/// each other, and the terms by which they work: sizes of windows, grace, how far out of order a source may be. Stateless operators are not part of it, nor lines, nor types' paths: a version with one filter more can
 /// join, as one with another condition in the filter could.
 fn fingerprint(plan: &Plan, graph: &Graph) -> u64 {
     let mut hash = Fnv::default();
     hash.text(&plan.name);
+    graph.terms(None).for_each(|term| hash.text(&format!("agrees on {term}")));
     for sub in &plan.subs {
         hash.text("sub-topology");
         hash.text(&sub.name);
@@ -232,6 +233,7 @@ fn fingerprint(plan: &Plan, graph: &Graph) -> u64 {
                 }
                 NodeKind::RepartitionSource { .. } | NodeKind::Stateless | NodeKind::Merge => {}
             }
+            graph.terms(Some(*id)).for_each(|term| hash.text(&format!("by {term}")));
         }
     }
     for repartition in &plan.repartitions {

@@ -1,11 +1,13 @@
 //! Names, plans, layouts and mistakes of whole topologies.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::{InternalKind, Layout, Renames, Topology};
 use crate::codec::NoKey;
 use crate::dsl::{Builder, Stream, Topic};
 use crate::operators::source::BadInput;
+use crate::window::{HoppingWindows, SessionWindows, TumblingWindows};
 
 const IN: Topic<String, String> = Topic::new("in");
 const OTHER: Topic<String, String> = Topic::new("other");
@@ -259,6 +261,75 @@ fn the_fingerprint_tells_plans_apart_and_not_lines() {
 }
 
 #[test]
+fn the_fingerprint_tells_apart_what_a_result_depends_on() {
+    let (ten, twenty) = (Duration::from_secs(10), Duration::from_secs(20));
+    let zero = Duration::ZERO;
+    let windowed = |window: Duration, every: Duration, grace: Duration, on_close: bool| {
+        built(|_, stream| {
+            let windows = stream.group_by_key().windowed(HoppingWindows::of(window, every).grace(grace));
+            if on_close {
+                windows.on_close().count()
+            } else {
+                windows.count()
+            };
+        })
+    };
+    let sessions = |gap| built(|_, s| _ = s.group_by_key().windowed(SessionWindows::of(gap)).count());
+    let cogrouped = |gap| {
+        built(|_, s| {
+            let clicks = s.group_by_key().cogroup(|_, seen: &mut u64, _| *seen += 1);
+            clicks.windowed(TumblingWindows::of(gap)).aggregate(|| 0);
+        })
+    };
+    let best = |most| {
+        built(|_, s| _ = s.group_by_key().windowed(TumblingWindows::of(ten)).top(most, |value: &String| value.clone()))
+    };
+    let once = |within| built(|_, s| s.dedup(within, |_, value| value.clone()).to(Topic::<String, String>::new("out")));
+    let calm = |limit| built(|_, s| _ = s.group_by_key().count().suppress_for(limit));
+    let paced = |bound, after: Option<Duration>| {
+        let b = Builder::new("test");
+        let source = b.source(IN).out_of_order_by(bound);
+        let source = if let Some(after) = after { source.advance_by_clock_after(after) } else { source };
+        source.stream().group_by_key().count();
+        b.build().unwrap()
+    };
+    let told = |least: u32| {
+        built(|b, s| {
+            b.agree_on("least", least);
+            s.group_by_key().count();
+        })
+    };
+    let plans = [
+        ("a window", windowed(ten, ten, zero, false)),
+        ("its size", windowed(twenty, ten, zero, false)),
+        ("its advance", windowed(twenty, twenty, zero, false)),
+        ("its grace", windowed(ten, ten, ten, false)),
+        ("when it goes out", windowed(ten, ten, zero, true)),
+        ("sessions", sessions(ten)),
+        ("their gap", sessions(twenty)),
+        ("a cogroup's window", cogrouped(ten)),
+        ("its size", cogrouped(twenty)),
+        ("the best", best(3)),
+        ("how many", best(4)),
+        ("duplicates", once(ten)),
+        ("within", once(twenty)),
+        ("suppression", calm(ten)),
+        ("for how long", calm(twenty)),
+        ("a source", paced(zero, None)),
+        ("its disorder", paced(ten, None)),
+        ("its clock", paced(zero, Some(ten))),
+        ("a setting", told(1)),
+        ("its value", told(2)),
+    ];
+    let mut seen = BTreeMap::new();
+    for (what, topology) in plans {
+        assert_eq!(seen.insert(topology.plan().fingerprint, what), None, "{what} is like another");
+    }
+    assert_eq!(told(1).plan().fingerprint, told(1).plan().fingerprint);
+    assert_eq!(windowed(ten, ten, ten, true).plan().fingerprint, windowed(ten, ten, ten, true).plan().fingerprint);
+}
+
+#[test]
 fn a_topology_is_described_as_kafka_streams_does() {
     let b = Builder::new("test");
     let lines = b.source(Topic::<NoKey, String>::new("lines")).stream();
@@ -293,6 +364,7 @@ fn a_topology_is_described_as_kafka_streams_does() {
     );
     let chart = topology.mermaid();
     assert!(chart.contains("n3 -.-> n4") && chart.contains("n5[(\"counts\")]"), "{chart}");
+    assert!(chart.starts_with("flowchart TD\n  subgraph s0["), "{chart}");
     let json = serde_json::to_value(topology.description()).unwrap();
     let node = &json["sub_topologies"][1]["nodes"][1];
     assert_eq!(
@@ -328,4 +400,20 @@ fn a_topic_holds_updates_where_all_that_is_written_to_it_are_a_tables_under_its_
         stream.group_by_key().reduce(|_, _| ()).to(OUT);
     }));
     assert!(!written(|_| ()), "nothing is written");
+}
+
+#[test]
+fn several_topologies_are_one_chart_in_which_no_two_nodes_have_one_name() {
+    let topologies = [built(|_, stream| stream.to(OUT)), built(|_, stream| stream.to(OUT))];
+    let chart = Topology::mermaid_of_all(&topologies);
+    assert_eq!(chart.matches("flowchart TD").count(), 1, "{chart}");
+    let name = topologies[0].name();
+    for part in [
+        &format!("  subgraph t0[\"{name}\"]\n    subgraph t0s0[\"in\"]\n      t0n0([\"in\"])"),
+        "    t0n0 --> t0n1\n  end\n",
+        &format!("  subgraph t1[\"{name}\"]\n    subgraph t1s0["),
+        "    t1n0 --> t1n1\n  end\n",
+    ] {
+        assert!(chart.contains(part), "{part} is missing in\n{chart}");
+    }
 }

@@ -190,6 +190,13 @@ impl<'a> Wiring<'a> {
         upstream.map_or(0, |sub| self.context.layout.subs[sub].partitions)
     }
 
+    /// True where all records of the task come from one partition of one topic of the user's: their order is then the same
+    /// in every run.
+    #[must_use]
+    pub fn one_partition(&self) -> bool {
+        self.context.layout.meeting(self.context.task.sub) == 1
+    }
+
     /// The actual name and the partition count of the repartition topic that `sink` writes.
     ///
     /// # Panics

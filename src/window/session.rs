@@ -8,6 +8,14 @@ use crate::time::Timestamp;
 /// Windows that grow: a record joins every session that it is no further away from than `gap`, and makes one of them.
 /// A session is from its first record to its last, both included.
 ///
+/// How late a record may be depends on where the records come from:
+///
+/// - **From one partition of one topic**, as without a change of key: as in Kafka Streams. A record counts unless the session
+///   that it makes is over by the partition's watermark: more than the gap and the grace beyond it.
+/// - **From several**, as after a shuffle: a record counts unless a session of it alone would be over, by the watermark of
+///   its own source partition. Which others have come already is a matter of chance there, and does not change it. A
+///   session closes when no record that counts can join it any more, a gap later.
+///
 /// ```
 /// use std::time::Duration;
 /// use millstream::window::SessionWindows;
@@ -26,7 +34,7 @@ impl SessionWindows {
         Self { gap, grace: Duration::ZERO }
     }
 
-    /// Sessions stay open for late records until the watermark is more than the gap and this beyond their last record.
+    /// Sessions are open for late records until the watermark is more than the gap and this beyond their last record.
     #[must_use]
     pub const fn grace(mut self, grace: Duration) -> Self {
         self.grace = grace;
@@ -47,16 +55,22 @@ impl SessionWindows {
         near(session.start, time) && near(time, session.end)
     }
 
-    /// When they close.
+    /// When a session is over: then a record that would be one by itself is too late.
+    #[must_use]
+    pub fn over(&self) -> Closing {
+        Closing::after_last(self.gap.saturating_add(self.grace))
+    }
+
+    /// When they close where records come in any order: when the latest record that could join them is too late.
     #[must_use]
     pub fn closing(&self) -> Closing {
-        Closing::after_last(self.gap.saturating_add(self.grace))
+        Closing::after_last(self.hold())
     }
 
     /// How far behind the watermark that releases a session its result may lie.
     #[must_use]
     pub fn hold(&self) -> Duration {
-        self.gap.saturating_add(self.grace)
+        self.gap.saturating_mul(2).saturating_add(self.grace)
     }
 
     /// What is wrong with them.
@@ -69,6 +83,13 @@ impl SessionWindows {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_session_closes_when_the_last_record_that_could_join_it_is_too_late() {
+        let sessions = SessionWindows::of(Duration::from_millis(5)).grace(Duration::from_millis(2));
+        let (end, last_to_join) = (Timestamp::from_millis(20), Timestamp::from_millis(25));
+        assert_eq!(sessions.over().at(last_to_join), sessions.closing().at(end));
+    }
 
     #[test]
     fn a_record_joins_up_to_the_gap_and_no_further() {

@@ -9,6 +9,14 @@ use crate::time::Timestamp;
 /// lie no further apart than that is in a window. As in Kafka Streams no window is empty, and none begins before 1970:
 /// records shortly after it share the window `[0, difference]`.
 ///
+/// How late a record may be depends on where the records come from:
+///
+/// - **From one partition of one topic**, as without a change of key: as in Kafka Streams. Each window is open until the
+///   partition's watermark is more than the grace beyond its end; a record counts in those that are.
+/// - **From several**, as after a shuffle: a record counts in all its windows, or in none if the last that could have it
+///   would be over by its own source partition's watermark. Which windows there are already is a matter of chance there. A
+///   window closes when no record that counts can be in it any more, a difference later.
+///
 /// ```
 /// use std::time::Duration;
 /// use millstream::window::SlidingWindows;
@@ -47,10 +55,16 @@ impl SlidingWindows {
         Some(Window { start, end: Timestamp::from_millis(end) })
     }
 
-    /// When they close.
+    /// When a window is over: then a record of which it would be the last is too late.
+    #[must_use]
+    pub fn over(&self) -> Closing {
+        Closing::after_last(self.grace)
+    }
+
+    /// When they close where records come in any order: when the latest record that could be in them is too late.
     #[must_use]
     pub fn closing(&self) -> Closing {
-        Closing::after_last(self.grace)
+        Closing::after_last(self.difference.saturating_add(self.grace))
     }
 
     /// When a closed window is of no use any more: a late record may still open a window with what is in it.
@@ -62,6 +76,6 @@ impl SlidingWindows {
     /// How far behind the watermark that releases a window its result may lie.
     #[must_use]
     pub fn hold(&self) -> Duration {
-        self.difference.saturating_add(self.grace)
+        self.difference.saturating_mul(2).saturating_add(self.grace)
     }
 }

@@ -5,7 +5,9 @@
 mod bad_input;
 mod broker;
 mod cli;
+mod clicks;
 mod conformance;
+mod demo;
 mod idle;
 mod kafka_groups;
 mod kafka_port;

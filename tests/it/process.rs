@@ -95,6 +95,14 @@ impl Process {
         assert!(asked.expect("kill starts").success(), "{} had ended already:\n{}", self.name, self.log());
     }
 
+    /// Sends it two signals at once, as a Ctrl-C does that comes from the terminal and is passed on as well.
+    pub fn interrupt_twice(&self) {
+        let id = self.child.id();
+        let script = format!("kill -TERM {id} && kill -INT {id}");
+        let sent = Command::new("sh").args(["-c", &script]).status();
+        assert!(sent.expect("sh starts").success(), "{} had ended already:\n{}", self.name, self.log());
+    }
+
     /// Waits for its end. Fails after `longest`.
     pub fn wait(&mut self, longest: Duration) -> ExitStatus {
         let what = format!("the end of {}", self.name);
@@ -107,6 +115,15 @@ impl Process {
     pub fn succeeds(&mut self, longest: Duration) {
         let status = self.wait(longest);
         assert!(status.success(), "{} ended with {status}:\n{}", self.name, self.log());
+    }
+
+    /// The CPU time that it has used so far, in user and in kernel mode; nothing where the system does not say.
+    pub fn cpu(&self) -> Duration {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap_or_default();
+        // What follows the name, which may hold anything: the 14th and 15th field, in hundredths of a second.
+        let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields).split_whitespace();
+        let ticks: u64 = fields.skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
+        Duration::from_millis(ticks * 10)
     }
 
     /// The page at `path` of its HTTP listener.

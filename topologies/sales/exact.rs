@@ -1,6 +1,7 @@
 //! Sums without rounding: what does not fit is refused, never cut off.
 
 use millstream::Reject;
+use millstream::operators::average::add_exactly;
 use rust_decimal::Decimal;
 
 /// Adds `more` to a number of `what` of a product.
@@ -17,27 +18,12 @@ pub fn add_count(sum: &mut i64, more: i64, what: &str, product_id: &str) -> Resu
 /// # Errors
 /// When the sum has more digits than a decimal holds; it is then left alone.
 pub fn add_money(sum: &mut Decimal, more: Decimal, what: &str, product_id: &str) -> Result<(), Reject> {
-    *sum = exact_sum(*sum, more).ok_or_else(|| too_large(what, product_id))?;
+    *sum = add_exactly(*sum, more).ok_or_else(|| too_large(what, product_id))?;
     Ok(())
 }
 
 fn too_large(what: &str, product_id: &str) -> Reject {
     Reject::overflow(format!("the {what} of {product_id} grew too large"))
-}
-
-/// The sum, or `None` where it does not fit. A decimal has 96 bits: where the sum needs more digits than that, the plain
-/// addition would round the last ones away in silence. The sum has as many decimal places as the longer of the two, in
-/// whichever order they are added (the plain addition forgets those of a zero).
-fn exact_sum(left: Decimal, right: Decimal) -> Option<Decimal> {
-    let mut sum = left.checked_add(right)?;
-    let scale = left.scale().max(right.scale());
-    if sum.scale() < scale {
-        if sum.checked_sub(left) != Some(right) || sum.checked_sub(right) != Some(left) {
-            return None;
-        }
-        sum.rescale(scale);
-    }
-    Some(sum)
 }
 
 #[cfg(test)]

@@ -1,19 +1,20 @@
 //! Sells smoothies: writes the products once, then purchases, and an inventory record whenever a product runs low.
 
-use millstream::broker::{Outgoing, OutgoingRecord, Partitioning};
+use millstream::Result;
+use millstream::broker::Outgoing;
 use millstream::generate::{Generator, Options};
-use millstream::record::InputNumber;
-use millstream::{Error, ErrorKind, Headers, Result};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use rust_decimal::Decimal;
 use serde::Serialize;
 
-use super::odds::{self, Fault, FaultDice};
+use super::odds;
 use super::products::products;
 use super::types::total_purchase;
 use super::{CivilTime, INVENTORIES_TOPIC, Inventory, PRODUCTS_TOPIC, PURCHASES_TOPIC, Product, Purchase};
+use crate::topologies::faults::{Fault, FaultDice};
+use crate::topologies::writing::{check_rate, json, slot, write_faulty};
 
 /// A product at this level or under it is restocked.
 pub const MIN_INVENTORY: i64 = 10;
@@ -42,13 +43,7 @@ impl SalesGenerator {
     /// # Errors
     /// When the rate is not a positive number.
     pub fn new(options: Options) -> Result<Self> {
-        if !(options.rate.is_finite() && options.rate > 0.0) {
-            return Err(Error::new(
-                ErrorKind::Config,
-                format!("a rate of {} purchases a second is not possible", options.rate),
-            )
-            .remedy("give a positive --rate"));
-        }
+        check_rate(&options, "purchases")?;
         let products = products(CivilTime::from_timestamp(options.start))?;
         let levels = products.iter().map(|product| product.inventory_level).collect();
         let faults = FaultDice::new(options.seed, options.faults);
@@ -65,9 +60,8 @@ impl SalesGenerator {
         let add_supplements = odds::add_supplements(&mut self.rng, &product.product_id);
         let member_discount = Decimal::new(i64::from(is_member), 1);
         let supplement_price = if add_supplements { Decimal::new(199, 2) } else { Decimal::new(0, 2) };
-        let back = i64::try_from(fault.late_millis.unwrap_or(0)).unwrap_or(i64::MAX).saturating_mul(1_000);
         let purchase = Purchase {
-            transaction_time: CivilTime::from_micros(transaction.time.micros().saturating_sub(back)),
+            transaction_time: fault.moved_back(transaction.time),
             transaction_id: Some(transaction.id.clone()),
             product_id: (!fault.null_key).then(|| product.product_id.clone()),
             price: Some(product.price),
@@ -94,13 +88,10 @@ impl SalesGenerator {
     }
 
     /// When the next transaction is: somewhere within the time that its first line item has at the rate.
-    #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "far from 2^52 microseconds")]
     fn next_transaction(&mut self) -> Transaction {
-        let slot = 1_000_000.0 / self.options.rate;
         let within = self.rng.random_range(0.0..1.0);
-        let since_start = ((self.sold as f64 + within) * slot) as i64;
-        let micros = self.options.start.millis().saturating_mul(1_000).saturating_add(since_start);
-        Transaction { time: CivilTime::from_micros(micros), id: self.rng.random::<u64>().to_string() }
+        let time = slot(&self.options, self.sold, within);
+        Transaction { time, id: self.rng.random::<u64>().to_string() }
     }
 }
 
@@ -119,7 +110,8 @@ impl Generator for SalesGenerator {
         for _ in 0..items {
             let fault = self.faults.throw();
             let (purchase, inventory) = self.sell(&transaction, fault);
-            write_purchase(out, &purchase, fault)?;
+            let time = purchase.transaction_time.timestamp();
+            write_faulty(out, PURCHASES_TOPIC, time, fault, |bytes| json(&purchase, bytes))?;
             if let Some(inventory) = inventory {
                 write(out, INVENTORIES_TOPIC, inventory.event_time, &inventory)?;
             }
@@ -129,40 +121,8 @@ impl Generator for SalesGenerator {
     }
 }
 
-fn write_purchase(out: &mut Outgoing, purchase: &Purchase, fault: Fault) -> Result<()> {
-    for _ in 0..=u8::from(fault.duplicate) {
-        if fault.broken {
-            let whole = serde_json::to_vec(purchase).map_err(not_json)?;
-            let record = record(out, PURCHASES_TOPIC, purchase.transaction_time);
-            out.push(&OutgoingRecord { value: whole.get(..whole.len() / 2), ..record });
-        } else {
-            write(out, PURCHASES_TOPIC, purchase.transaction_time, purchase)?;
-        }
-    }
-    Ok(())
-}
-
 fn write(out: &mut Outgoing, topic: &str, time: CivilTime, value: &impl Serialize) -> Result<()> {
-    let record = record(out, topic, time);
-    let json = |bytes: &mut Vec<u8>| serde_json::to_writer(bytes, value).map(|()| true);
-    out.encode(&record, |_| Ok(false), json).map_err(not_json)
-}
-
-/// A record without key or value: the shop's topics have no keys.
-fn record(out: &mut Outgoing, topic: &str, time: CivilTime) -> OutgoingRecord<'static> {
-    OutgoingRecord {
-        topic: out.topic(topic),
-        partitioning: Partitioning::ByKey,
-        key: None,
-        value: None,
-        timestamp: time.timestamp(),
-        headers: &Headers::NONE,
-        input: InputNumber(0),
-    }
-}
-
-fn not_json(error: serde_json::Error) -> Error {
-    Error::new(ErrorKind::Internal, "a generated record could not be written as JSON").caused_by(error)
+    write_faulty(out, topic, time.timestamp(), Fault::default(), |bytes| json(value, bytes))
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use millstream::Timestamp;
+use millstream::broker::OutgoingRecord;
 use millstream::generate::Faults;
 
 use super::*;

@@ -1,6 +1,5 @@
 //! The smoothie shop: its products, its purchases, its stock, and a generator of all three.
 
-pub mod civil;
 pub mod exact;
 pub mod fields;
 pub mod generator;
@@ -9,10 +8,11 @@ pub mod products;
 pub mod sale;
 pub mod types;
 
-pub use civil::CivilTime;
 pub use generator::SalesGenerator;
 pub use sale::{Receipt, Sale};
 pub use types::{Inventory, Product, Purchase};
+
+pub use super::civil::CivilTime;
 
 /// The products, written once.
 pub const PRODUCTS_TOPIC: &str = "demo.products";

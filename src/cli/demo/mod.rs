@@ -1,180 +1,114 @@
-//! The demo: a generator and a topology on a broker inside the process, and a screen that shows what comes out.
+//! The demos: generators and topologies on a broker inside the process, and a screen that shows what comes out.
 
 mod board;
+mod exhibit;
+mod feeds;
+mod keys;
+mod market;
 mod plain;
 mod screen;
 mod view;
 
-use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
-use std::thread::{self, JoinHandle};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::args::DemoArguments;
-use super::catalog::{Catalog, Demo};
+use super::catalog::{Catalog, Demo, unknown};
 use super::failure::{Failure, print};
-use super::fleet::Fleet;
-use super::signals::{self, Stop};
-use super::{connect, describe, token};
-use crate::broker::{Broker, NewTopic};
-use crate::error::{Error, ErrorKind, Result};
-use crate::generate::{Faults, Generator, Options, Pace, Watch, drive};
-use crate::http::{HttpServer, Sources};
-use crate::metrics::{Metrics, Totals};
-use crate::operators::source::BadInput;
-use crate::runtime::{App, Config};
-use crate::time::{Clock, SystemClock};
-use board::Board;
-use view::Snapshot;
+use super::signals;
+use keys::Wish;
+use market::Market;
+use view::Around;
 
-const RATE: f64 = 50.0;
-const SEED: u64 = 1;
-const PARTITIONS: u32 = 4;
-/// Where the demo sends records that it cannot use.
-const DEAD_LETTERS: &str = "demo.dead-letters";
-const THREADS: usize = 2;
-const HTTP: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
-
-/// What runs while the screen shows it.
-struct Market {
-    inputs: &'static [&'static str],
-    clock: Arc<dyn Clock>,
-    metrics: Metrics,
-    fleet: Fleet,
-    generator: JoinHandle<Result<u64>>,
-    http: HttpServer,
-    stop: Stop,
-}
-
-pub(super) fn demo(catalog: &Catalog, arguments: &DemoArguments, screen: bool) -> Result<(), Failure> {
+/// Runs the demos that are named, or all.
+pub(super) fn demo(
+    catalog: &Catalog,
+    names: &[String],
+    arguments: &DemoArguments,
+    screen: bool,
+) -> Result<(), Failure> {
+    let demos = chosen(catalog, names)?;
     let stop = signals::listen(move || {
         if screen {
             ratatui::restore();
         }
     })?;
-    let (market, board) = open(catalog, arguments, stop)?;
-    let shown = show(&market, board, &catalog.demo, arguments.duration, screen);
-    close(market, shown)
+    let mut market = Market::open(catalog, &demos, arguments, stop)?;
+    let shown = show(&mut market, arguments.duration, screen);
+    market.close(shown)
 }
 
-fn open(catalog: &Catalog, arguments: &DemoArguments, stop: Stop) -> Result<(Market, Board), Failure> {
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let rate = arguments.rate.unwrap_or(RATE);
-    let options = Options { seed: arguments.seed.unwrap_or(SEED), start: clock.wall(), rate, faults: Faults::NONE };
-    let generator = (catalog.generator(catalog.demo.generator)?.make)(options)?;
-    let entry = catalog.topology(catalog.demo.topology)?;
-    let broker = connect::memory(Arc::clone(&clock));
-    let topology = (entry.build)(BadInput::dead_letter(DEAD_LETTERS))?;
-    let topics = generator.topics().iter().copied().chain(topology.sources()).chain(topology.sinks());
-    let new = |name: &str| NewTopic { name: name.to_owned(), partitions: PARTITIONS, settings: [].into() };
-    broker.create_topics(&topics.map(new).collect::<Vec<_>>())?;
-    let descriptions = describe::all(std::slice::from_ref(&topology));
-    let metrics = Metrics::new();
-    let mut config = Config::new("demo");
-    config.threads = THREADS;
-    let mut fleet = Fleet::default();
-    fleet.start(entry.name, App::new(topology, Arc::clone(&broker), config).metrics(&metrics))?;
-    let http = listen(arguments.http, &fleet.sources(&metrics, descriptions, token::find(None)?))?;
-    let board = Board::new(&*broker, &catalog.demo)?;
-    let generator = sell(generator, &broker, &clock, rate, &stop)?;
-    Ok((Market { inputs: entry.inputs, clock, metrics, fleet, generator, http, stop }, board))
-}
-
-/// Listens at the address that was asked for, or else at the usual one, or else anywhere.
-fn listen(asked: Option<SocketAddr>, sources: &Sources) -> Result<HttpServer> {
-    match asked {
-        Some(addr) => HttpServer::start(addr, sources.clone()),
-        None => HttpServer::start(HTTP, sources.clone())
-            .or_else(|_| HttpServer::start((Ipv4Addr::LOCALHOST, 0).into(), sources.clone())),
+/// The demos of these names, in their order; all where none is named.
+fn chosen<'a>(catalog: &'a Catalog, names: &[String]) -> Result<Vec<&'a Demo>, Failure> {
+    let mut seen = BTreeSet::new();
+    if let Some(twice) = names.iter().find(|name| !seen.insert(*name)) {
+        return Err(Failure::Usage(format!("{twice} is named twice")));
     }
-}
-
-impl Watch for Stop {
-    fn stopped(&self) -> bool {
-        self.asked()
-    }
-
-    fn written(&self, _: u64) {}
-
-    fn wait(&self, duration: Duration) {
-        Stop::wait(self, duration);
-    }
-}
-
-fn sell(
-    mut generator: Box<dyn Generator>,
-    broker: &Arc<dyn Broker>,
-    clock: &Arc<dyn Clock>,
-    rate: f64,
-    stop: &Stop,
-) -> Result<JoinHandle<Result<u64>>> {
-    let (mut writer, clock, stop) = (broker.writer()?, Arc::clone(clock), stop.clone());
-    let pace = Pace { rate: Some(rate), count: None };
-    thread::Builder::new()
-        .name("generator".into())
-        .spawn(move || drive(&mut *generator, &mut *writer, &*clock, pace, &stop))
-        .map_err(|error| Error::new(ErrorKind::Internal, "cannot start the generator").caused_by(error))
+    let all = || catalog.demos.iter();
+    let find = |name: &String| {
+        let found = all().find(|demo| demo.topology == name);
+        found.ok_or_else(|| unknown("demo", name, all().map(|demo| demo.topology)))
+    };
+    if names.is_empty() { Ok(all().collect()) } else { names.iter().map(find).collect() }
 }
 
 /// Shows what goes on until the time is over, somebody wants to leave, or something has ended.
-fn show(
-    market: &Market,
-    mut board: Board,
-    demo: &Demo,
-    duration: Option<Duration>,
-    screen: bool,
-) -> Result<(), Failure> {
+fn show(market: &mut Market, duration: Option<Duration>, screen: bool) -> Result<(), Failure> {
     let start = market.clock.elapsed();
-    let mut surface = screen::Surface::new(screen, &welcome(market, demo))?;
-    let mut pace = view::Pace::default();
+    let names: Vec<&str> = market.exhibits.iter().map(|exhibit| exhibit.demo.topology).collect();
+    let mut around = Around { names, threads: market.threads, http: market.http.addr(), elapsed: Duration::ZERO };
+    let mut surface = screen::Surface::new(screen, &plain::welcome(&around))?;
+    let mut shown = 0;
     loop {
-        board.update()?;
-        let elapsed = market.clock.elapsed().saturating_sub(start);
-        let totals = market.totals(demo);
-        let snapshot = Snapshot {
-            topology: demo.topology,
-            threads: THREADS,
-            http: market.http.addr(),
-            elapsed,
-            records_a_second: pace.of(elapsed, totals.records_in),
-            totals,
-            rank_by: demo.rank_by,
-            columns: demo.columns,
-            rows: board.ranked(),
-        };
-        let over = duration.is_some_and(|duration| elapsed >= duration);
-        if over || market.ended() || surface.show(&snapshot, &market.stop)? {
-            drop(surface);
-            return print(&plain::line(&snapshot));
+        around.elapsed = market.clock.elapsed().saturating_sub(start);
+        for exhibit in &mut market.exhibits {
+            exhibit.update(around.elapsed)?;
         }
+        let snapshot = |place: usize| market.exhibits[place].snapshot(&around, place);
+        let over = duration.is_some_and(|duration| around.elapsed >= duration);
+        let wish = if over || market.ended() { Wish::Leave } else { surface.show(&snapshot, shown, &market.stop)? };
+        if wish == Wish::Leave {
+            drop(surface);
+            return (0..around.names.len()).try_for_each(|place| print(&plain::line(&snapshot(place))));
+        }
+        shown = wish.go(shown, around.names.len());
     }
 }
 
-fn welcome(market: &Market, demo: &Demo) -> String {
-    format!("millstream demo: {}, {THREADS} threads, http://{}; Ctrl-C stops\n", demo.topology, market.http.addr())
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl Market {
-    /// What has been counted; of the records only those of the input topics, or each would count again after a shuffle.
-    fn totals(&self, demo: &Demo) -> Totals {
-        let metrics = self.metrics.topology(demo.topology);
-        let records_in = self.inputs.iter().map(|topic| metrics.records_in(topic).get()).sum();
-        Totals { records_in, ..metrics.totals() }
+    fn catalog() -> Catalog {
+        let demo = |topology| Demo {
+            topology,
+            generator: "sales",
+            topic: "totals",
+            rank_by: "sales",
+            columns: &[],
+            rate: 1.0,
+            speed: 1.0,
+        };
+        Catalog { topologies: Vec::new(), generators: Vec::new(), demos: vec![demo("running-totals"), demo("sensors")] }
     }
 
-    fn ended(&self) -> bool {
-        self.stop.asked() || self.fleet.ended() || self.generator.is_finished()
+    fn names(names: &[&str]) -> Result<Vec<&'static str>, String> {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let catalog = catalog();
+        let demos = chosen(&catalog, &names).map_err(|failure| failure.to_string())?;
+        Ok(demos.into_iter().map(|demo| demo.topology).collect())
     }
-}
 
-/// Stops the generator first, so that what it has written is still processed; the first error counts.
-fn close(market: Market, shown: Result<(), Failure>) -> Result<(), Failure> {
-    let Market { fleet, generator, http, stop, .. } = market;
-    stop.ask();
-    let panicked = || Error::new(ErrorKind::Internal, "the generator panicked");
-    let generated = generator.join().unwrap_or_else(|_| Err(panicked()));
-    let stopped = fleet.stop();
-    drop(http);
-    stopped.and(generated.map(drop))?;
-    shown
+    #[test]
+    fn without_a_name_all_run_and_else_those_that_are_named() {
+        assert_eq!(names(&[]).unwrap(), ["running-totals", "sensors"]);
+        assert_eq!(names(&["sensors"]).unwrap(), ["sensors"]);
+        assert_eq!(names(&["sensors", "running-totals"]).unwrap(), ["sensors", "running-totals"]);
+    }
+
+    #[test]
+    fn an_unknown_demo_and_one_that_is_named_twice_are_refused() {
+        assert!(names(&["sensor"]).unwrap_err().contains("no demo called \"sensor\"; did you mean sensors?"));
+        assert!(names(&["sensors", "sensors"]).unwrap_err().contains("named twice"));
+    }
 }

@@ -1,10 +1,10 @@
-//! Where the demo is shown: on the terminal, or line by line where standard output is none.
+//! Where the demos are shown: on the terminal, or line by line where standard output is none.
 
 use std::time::Duration;
 
 use ratatui::DefaultTerminal;
-use ratatui::crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers};
 
+use super::keys::Wish;
 use super::plain;
 use super::view::{Snapshot, draw};
 use crate::cli::failure::{Failure, print};
@@ -13,10 +13,12 @@ use crate::error::{Error, ErrorKind};
 
 /// How long a picture stands.
 const FRAME: Duration = Duration::from_millis(100);
+/// How many short waits make up as long a one.
+const LOOKS: u32 = 5;
 /// How often a line is printed.
 const LINE: Duration = Duration::from_secs(1);
 
-/// Where the demo is shown. Dropping it gives the terminal back as it was; so does a panic.
+/// Where the demos are shown. Dropping it gives the terminal back as it was; so does a panic.
 pub(super) enum Surface {
     Screen(Box<DefaultTerminal>),
     Lines { next: Duration },
@@ -33,20 +35,30 @@ impl Surface {
         ratatui::try_init().map(|terminal| Self::Screen(Box::new(terminal))).map_err(|error| broken(&error).into())
     }
 
-    /// Shows a snapshot and waits until it is time for the next; true where the user wants to leave.
-    pub(super) fn show(&mut self, snapshot: &Snapshot<'_>, stop: &Stop) -> Result<bool, Failure> {
+    /// Shows the demo at `shown` and waits until it is time to look again; gives what is wanted then. Lines show one after
+    /// the other by themselves.
+    pub(super) fn show<'a>(
+        &mut self,
+        snapshot: &impl Fn(usize) -> Snapshot<'a>,
+        shown: usize,
+        stop: &Stop,
+    ) -> Result<Wish, Failure> {
+        let snapshot = snapshot(shown);
         match self {
             Self::Screen(terminal) => {
-                terminal.draw(|frame| draw(frame, snapshot)).map_err(|error| broken(&error))?;
-                leaves().map_err(|error| broken(&error).into())
+                terminal.draw(|frame| draw(frame, &snapshot)).map_err(|error| broken(&error))?;
+                Wish::within(FRAME).map_err(|error| broken(&error).into())
             }
             Self::Lines { next } => {
-                if snapshot.elapsed >= *next {
+                let due = snapshot.around.elapsed >= *next;
+                if due {
                     *next += LINE;
-                    print(&plain::line(snapshot))?;
+                    print(&plain::line(&snapshot))?;
                 }
-                stop.wait(FRAME);
-                Ok(false)
+                for _ in 0..LOOKS {
+                    stop.wait(FRAME);
+                }
+                Ok(if due { Wish::Next } else { Wish::Stay })
             }
         }
     }
@@ -63,14 +75,4 @@ impl Drop for Surface {
 fn broken(error: &std::io::Error) -> Error {
     Error::new(ErrorKind::Config, format!("cannot draw on this terminal: {error}"))
         .remedy("send the output to a file or a pipe for plain lines")
-}
-
-/// Waits for a key, for as long as a picture stands; true for q, Escape and Ctrl-C, which is no signal in this mode.
-fn leaves() -> std::io::Result<bool> {
-    if !event::poll(FRAME)? {
-        return Ok(false);
-    }
-    let Event::Key(key) = event::read()? else { return Ok(false) };
-    let control_c = key.code == KeyCode::Char('c') && key.modifiers.contains(KeyModifiers::CONTROL);
-    Ok(key.kind == KeyEventKind::Press && (control_c || matches!(key.code, KeyCode::Char('q') | KeyCode::Esc)))
 }

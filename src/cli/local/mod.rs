@@ -19,7 +19,8 @@ use crate::topology::Topology;
 
 pub(super) fn local(catalog: &Catalog, arguments: &LocalArguments) -> Result<(), Failure> {
     let entry = catalog.topology(&arguments.topology)?;
-    let topology = (entry.build)(arguments.bad_input.clone().unwrap_or_default())?;
+    let settings = arguments.own.assign(entry)?;
+    let topology = (entry.build)(arguments.bad_input.clone().unwrap_or_default(), &settings)?;
     check_topics(&topology, arguments)?;
     let outputs = chosen_outputs(&topology, arguments);
     let clock = Arc::new(SystemClock::new());

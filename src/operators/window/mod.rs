@@ -24,7 +24,7 @@ pub(super) mod window_tests;
 pub use aligned::{Aligned, Assign, Given, Hopping, RowKey};
 pub use late::Late;
 pub use port::Port;
-pub use session::{Merge, Session};
+pub use session::{Merge, Order, Session};
 pub use shell::Shell;
 pub use sliding::Sliding;
 pub use spans::{Span, Spans};

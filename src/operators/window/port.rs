@@ -30,6 +30,8 @@ impl<K: Key, V: Data, O: Key, A: Data, F: Fold<K, V, A>> Port<K, V, O, A, F> {
     fn add(&mut self, record: Record<K, V>, shell: &mut Shell<K, O, A>, cx: &mut Cx) -> Result<(), Trouble> {
         let Record { key, value, timestamp, behind, watermark, input, headers } = record;
         let watermark = shell.advance(self.input, watermark);
+        #[cfg(test)]
+        let behind = cx.behind(behind, watermark, timestamp);
         let arrival = Arrival { timestamp, behind, watermark, stamp: shell.stamp(), input, headers };
         // Kept only where it may be needed: hardly any record is behind.
         let listened = !self.late.is_empty() && arrival.may_miss();
@@ -47,7 +49,7 @@ impl<K: Key, V: Data, O: Key, A: Data, F: Fold<K, V, A>> Port<K, V, O, A, F> {
         };
         shell.windows.add(key, &arrival, &mut add, &mut shell.made)?;
         for (window, reason) in shell.made.missed.drain(..) {
-            cx.drops.count(reason);
+            cx.count_late(&shell.name, reason);
             let Some((key, value)) = &kept else { continue };
             let by = if reason == DropReason::Late { arrival.reference() } else { arrival.watermark };
             let Arrival { timestamp, behind, watermark, input, headers, .. } = arrival.clone();

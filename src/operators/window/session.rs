@@ -3,8 +3,7 @@
 //! - Sessions that become one go out as deleted, at their own ends, before the new one, which goes out at its end. With one
 //!   update a commit only what is left of that is seen.
 //! - The values of sessions that become one are merged first, in order of time; then the record is added.
-//! - A late record is refused when even the session that it would make is closed. It does not open closed sessions again:
-//!   whether one is closed to a record, its own source partition decides, so that it does not depend on the others.
+//! - What is late depends on whether the records come in an order that is the same in every run: [`Order`].
 
 use std::sync::Arc;
 
@@ -16,14 +15,37 @@ use crate::operators::{Change, Cx, Reject};
 use crate::record::{InputNumber, Record};
 use crate::state::Origin;
 use crate::time::Timestamp;
-use crate::window::{SessionWindows, Window, Windowed, millis};
+use crate::window::{Closing, SessionWindows, Window, Windowed, millis};
 
 /// Makes one value of two: adds the later one to the earlier one.
 pub type Merge<K, A> = Arc<dyn Fn(&K, &mut A, A) -> Result<(), Reject> + Send + Sync>;
 
+/// Whether the order in which records come is the same in every run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// That of one partition. A late record is refused when even the session that it would make is over. It does not open
+    /// sessions again that are.
+    Given,
+    /// Of several partitions, which interleave by chance. A late record is refused when a session of it alone would be
+    /// over, whatever it could join: whether that has come already is chance. A session is kept until no record that
+    /// counts can join it. So the sessions are those of the records that count, in whatever order they came.
+    Any,
+}
+
+impl Order {
+    /// When sessions close.
+    fn closing(self, windows: SessionWindows) -> Closing {
+        match self {
+            Self::Given => windows.over(),
+            Self::Any => windows.closing(),
+        }
+    }
+}
+
 /// Sessions.
 pub struct Session<K: Key, A: Data> {
     windows: SessionWindows,
+    order: Order,
     merge: Merge<K, A>,
     rows: Timed<K, Spans<A>>,
     emit: Emit,
@@ -36,19 +58,20 @@ impl<K: Key, A: Data> Session<K, A> {
     /// Sessions with their rows in `rows`, which keeps values before where results go out with the commit.
     #[must_use]
     pub fn new(
-        windows: SessionWindows,
+        (windows, order): (SessionWindows, Order),
         merge: Merge<K, A>,
         rows: Timed<K, Spans<A>>,
         emit: Emit,
         keeps_before: bool,
     ) -> Self {
-        Self { windows, merge, rows, emit, keeps_before, flush: 1 }
+        Self { windows, order, merge, rows, emit, keeps_before, flush: 1 }
     }
 }
 
 /// What a record does to the sessions of its key.
 struct Step<'a, 'b, K, A> {
     windows: SessionWindows,
+    order: Order,
     merge: &'a Merge<K, A>,
     arrival: &'a Arrival,
     add: &'a mut Add<'b, K, A>,
@@ -60,8 +83,8 @@ struct Step<'a, 'b, K, A> {
 
 impl<K: Key, A: Data> Step<'_, '_, K, A> {
     fn run(&mut self, key: &K, spans: &mut Spans<A>) -> Result<(), Reject> {
-        let (arrival, closing, time) = (self.arrival, self.windows.closing(), self.arrival.timestamp);
-        let open = |span: &Span<A>| arrival.reference() < closing.at(span.window.end);
+        let (arrival, over, time) = (self.arrival, self.windows.over(), self.arrival.timestamp);
+        let open = |span: &Span<A>| self.order == Order::Any || arrival.reference() < over.at(span.window.end);
         let near: Vec<usize> = (0..spans.0.len())
             .filter(|place| {
                 let span = &spans.0[*place];
@@ -73,8 +96,11 @@ impl<K: Key, A: Data> Step<'_, '_, K, A> {
             let other = spans.0[*place].window;
             window = Window { start: window.start.min(other.start), end: window.end.max(other.end) };
         }
-        if let Some(reason) = arrival.refused(closing, window.end) {
-            self.made.missed.push((window, reason));
+        let last = if self.order == Order::Any { time } else { window.end };
+        if let Some(reason) = arrival.refused(over, last) {
+            // Where others do not count, they are not in the window that it missed either.
+            let missed = if self.order == Order::Any { Window { start: time, end: time } } else { window };
+            self.made.missed.push((missed, reason));
             return Ok(());
         }
         let mut joined: Vec<Span<A>> = near.iter().rev().map(|place| spans.0.remove(*place)).collect();
@@ -118,8 +144,8 @@ impl<K: Key, A: Data> Step<'_, '_, K, A> {
 }
 
 /// When the first session of a key closes.
-fn due<A>(windows: SessionWindows, spans: &Spans<A>) -> Option<Timestamp> {
-    spans.0.iter().map(|span| windows.closing().at(span.window.end)).min()
+fn due<A>(closing: Closing, spans: &Spans<A>) -> Option<Timestamp> {
+    spans.0.iter().map(|span| closing.at(span.window.end)).min()
 }
 
 impl<K: Key, A: Data> Windows<K, Windowed<K>, A> for Session<K, A> {
@@ -130,13 +156,14 @@ impl<K: Key, A: Data> Windows<K, Windowed<K>, A> for Session<K, A> {
         add: &mut Add<'_, K, A>,
         made: &mut Made<Windowed<K>, A>,
     ) -> Result<(), Trouble> {
-        let Self { windows, merge, emit, keeps_before, flush, .. } = self;
-        let (windows, emit, keeps_before, flush) = (*windows, *emit, *keeps_before, *flush);
-        let mut step = Step { windows, merge, arrival, add, made, emit, keeps_before, flush };
+        let Self { windows, order, merge, emit, keeps_before, flush, .. } = self;
+        let (windows, order, emit, keeps_before, flush) = (*windows, *order, *emit, *keeps_before, *flush);
+        let closing = order.closing(windows);
+        let mut step = Step { windows, order, merge, arrival, add, made, emit, keeps_before, flush };
         let origin = arrival.origin(arrival.timestamp, arrival.behind);
         let added = self.rows.change(key, false, origin, |key, spans| {
             let added = step.run(key, spans.get_or_insert_default());
-            let due = spans.as_ref().and_then(|spans| due(windows, spans));
+            let due = spans.as_ref().and_then(|spans| due(closing, spans));
             (added, due)
         })?;
         Ok(added?)
@@ -149,18 +176,18 @@ impl<K: Key, A: Data> Windows<K, Windowed<K>, A> for Session<K, A> {
         budget: &mut usize,
         made: &mut Made<Windowed<K>, A>,
     ) -> Result<bool> {
-        let (windows, emit) = (self.windows, self.emit);
+        let (closing, emit) = (self.order.closing(self.windows), self.emit);
         self.rows.fire(watermark, budget, |rows, at, key| {
             let origin = Origin { timestamp: at, input: InputNumber::UNKNOWN, ..Origin::default() };
             rows.change(key, true, origin, |key, spans| {
                 let Some(spans) = spans else { return ((), None) };
-                for span in spans.0.extract_if(.., |span| windows.closing().at(span.window.end) <= at) {
+                for span in spans.0.extract_if(.., |span| closing.at(span.window.end) <= at) {
                     if emit == Emit::OnClose {
                         let key = Windowed::new(key.clone(), span.window);
                         made.updates.push(closed(key, span.value, span.newest, stamp));
                     }
                 }
-                ((), due(windows, spans))
+                ((), due(closing, spans))
             })
         })
     }

@@ -3,9 +3,12 @@
 //!
 //! A new window begins with the value of the one beside it that holds the same records. So closed windows are kept for
 //! twice the difference longer: a late record may need what is in them.
+//!
+//! Where records come in any [`Order`], a record is in all its windows or in none: the windows beside a new one then hold
+//! just what it must begin with, in whatever order they came.
 
 use super::session::changes;
-use super::{Add, Arrival, Emit, Made, Span, Spans, Trouble, Windows, closed};
+use super::{Add, Arrival, Emit, Made, Order, Span, Spans, Trouble, Windows, closed};
 use crate::codec::{Data, Key};
 use crate::error::Result;
 use crate::operators::timed::Timed;
@@ -18,6 +21,7 @@ use crate::window::{SlidingWindows, Window, Windowed, millis};
 /// Sliding windows.
 pub struct Sliding<K: Key, A: Data> {
     windows: SlidingWindows,
+    order: Order,
     rows: Timed<K, Spans<A>>,
     emit: Emit,
     keeps_before: bool,
@@ -28,20 +32,30 @@ pub struct Sliding<K: Key, A: Data> {
 impl<K: Key, A: Data> Sliding<K, A> {
     /// Sliding windows with their rows in `rows`, which keeps values before where results go out with the commit.
     #[must_use]
-    pub const fn new(windows: SlidingWindows, rows: Timed<K, Spans<A>>, emit: Emit, keeps_before: bool) -> Self {
-        Self { windows, rows, emit, keeps_before, flush: 1 }
+    pub const fn new(
+        (windows, order): (SlidingWindows, Order),
+        rows: Timed<K, Spans<A>>,
+        emit: Emit,
+        keeps_before: bool,
+    ) -> Self {
+        Self { windows, order, rows, emit, keeps_before, flush: 1 }
     }
 
     /// When something is to be done about a window.
-    fn due(windows: SlidingWindows, emit: Emit, span: &Span<A>) -> Timestamp {
-        let closes = emit == Emit::OnClose && !span.closed;
-        if closes { windows.closing() } else { windows.expiring() }.at(span.window.end)
+    fn due(&self) -> impl Fn(&Span<A>) -> Timestamp + use<K, A> {
+        let (windows, order, emit) = (self.windows, self.order, self.emit);
+        let closing = if order == Order::Any { windows.closing() } else { windows.over() };
+        move |span| {
+            let closes = emit == Emit::OnClose && !span.closed;
+            if closes { closing } else { windows.expiring() }.at(span.window.end)
+        }
     }
 }
 
 /// What a record does to the windows of its key.
 struct Step<'a, 'b, K, A> {
     windows: SlidingWindows,
+    order: Order,
     arrival: &'a Arrival,
     add: &'a mut Add<'b, K, A>,
     made: &'a mut Made<Windowed<K>, A>,
@@ -58,7 +72,7 @@ impl<K: Key, A: Data> Step<'_, '_, K, A> {
         let (time, size) = (self.arrival.timestamp.millis(), millis(self.windows.difference()));
         // The last window that could have the record in it.
         let last = Window::of_millis(time, time.saturating_add(size));
-        if let Some(reason) = self.arrival.refused(self.windows.closing(), last.end) {
+        if let Some(reason) = self.arrival.refused(self.windows.over(), last.end) {
             self.made.missed.push((last, reason));
             return Ok(());
         }
@@ -150,7 +164,8 @@ impl<K: Key, A: Data> Step<'_, '_, K, A> {
 
     /// Adds the record to a window, which begins with `seed` where it is new.
     fn update(&mut self, key: &K, spans: &mut Spans<A>, window: Window, seed: Seed<A>) -> Result<(), Reject> {
-        if let Some(reason) = self.arrival.refused(self.windows.closing(), window.end) {
+        let refused = self.arrival.refused(self.windows.over(), window.end);
+        if let Some(reason) = refused.filter(|_| self.order == Order::Given) {
             self.made.missed.push((window, reason));
             return Ok(());
         }
@@ -202,12 +217,13 @@ impl<K: Key, A: Data> Windows<K, Windowed<K>, A> for Sliding<K, A> {
         add: &mut Add<'_, K, A>,
         made: &mut Made<Windowed<K>, A>,
     ) -> Result<(), Trouble> {
-        let (windows, emit, keeps_before, flush) = (self.windows, self.emit, self.keeps_before, self.flush);
-        let mut step = Step { windows, arrival, add, made, emit, keeps_before, flush };
+        let (windows, order, due) = (self.windows, self.order, self.due());
+        let (emit, keeps_before, flush) = (self.emit, self.keeps_before, self.flush);
+        let mut step = Step { windows, order, arrival, add, made, emit, keeps_before, flush };
         let origin = arrival.origin(arrival.timestamp, arrival.behind);
         let added = self.rows.change(key, false, origin, |key, spans| {
             let added = step.run(key, spans.get_or_insert_default());
-            let due = spans.iter().flat_map(|spans| &spans.0).map(|span| Self::due(windows, emit, span)).min();
+            let due = spans.iter().flat_map(|spans| &spans.0).map(&due).min();
             (added, due)
         })?;
         Ok(added?)
@@ -220,20 +236,20 @@ impl<K: Key, A: Data> Windows<K, Windowed<K>, A> for Sliding<K, A> {
         budget: &mut usize,
         made: &mut Made<Windowed<K>, A>,
     ) -> Result<bool> {
-        let (windows, emit) = (self.windows, self.emit);
+        let (windows, emit, due) = (self.windows, self.emit, self.due());
         self.rows.fire(watermark, budget, |rows, at, key| {
             let origin = Origin { timestamp: at, input: InputNumber::UNKNOWN, ..Origin::default() };
             rows.change(key, true, origin, |key, spans| {
                 let Some(spans) = spans else { return ((), None) };
                 for span in &mut spans.0 {
-                    if emit == Emit::OnClose && !span.closed && Self::due(windows, emit, span) <= at {
+                    if emit == Emit::OnClose && !span.closed && due(span) <= at {
                         span.closed = true;
                         let key = Windowed::new(key.clone(), span.window);
                         made.updates.push(closed(key, span.value.clone(), span.newest, stamp));
                     }
                 }
                 spans.0.retain(|span| windows.expiring().at(span.window.end) > at);
-                ((), spans.0.iter().map(|span| Self::due(windows, emit, span)).min())
+                ((), spans.0.iter().map(&due).min())
             })
         })
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::{Aligned, Emit, Hopping, Late, Merge, Port, Session, Shell, Sliding, Spans, Windows};
+use super::{Aligned, Emit, Hopping, Late, Merge, Order, Port, Session, Shell, Sliding, Spans, Windows};
 use crate::operators::aggregate::Reduce;
 use crate::operators::changelog::Changelog;
 use crate::operators::stores::SharedStore;
@@ -67,8 +67,8 @@ impl Push<String, Late<i64>> for Missed {
 #[derive(Clone, Copy, Debug)]
 enum Kind {
     Hopping(HoppingWindows),
-    Sliding(SlidingWindows),
-    Session(SessionWindows),
+    Sliding(SlidingWindows, Order),
+    Session(SessionWindows, Order),
 }
 
 fn ms(millis: u64) -> Duration {
@@ -95,15 +95,17 @@ fn operator(kind: Kind, emit: Emit, state: &TaskState, seen: &Seen) -> Box<dyn P
             let made = Aligned::new(Hopping(windows), store, Changelog::new("log".into(), 0), emit, false);
             (Box::new(made), windows.hold())
         }
-        Kind::Sliding(windows) => (Box::new(Sliding::new(windows, timed(state, emit), emit, false)), windows.hold()),
-        Kind::Session(windows) => {
+        Kind::Sliding(windows, order) => {
+            (Box::new(Sliding::new((windows, order), timed(state, emit), emit, false)), windows.hold())
+        }
+        Kind::Session(windows, order) => {
             let merge: Merge<String, i64> = Arc::new(|_, one, other| sum(one, other));
-            (Box::new(Session::new(windows, merge, timed(state, emit), emit, false)), windows.hold())
+            (Box::new(Session::new((windows, order), merge, timed(state, emit), emit, false)), windows.hold())
         }
     };
     let hold = match (emit, kind) {
         (Emit::OnClose, _) => hold,
-        (_, Kind::Session(windows)) => windows.gap(),
+        (_, Kind::Session(windows, _)) => windows.gap(),
         _ => Duration::ZERO,
     };
     let (results, missed) = (Edge::new(), Edge::new());
@@ -282,13 +284,12 @@ fn closed_windows_do_not_depend_on_how_partitions_batches_and_commits_interleave
     for seed in 0..SEEDS {
         let windows = [
             Kind::Hopping(HoppingWindows::of(ms(20), ms(10)).grace(ms(7))),
-            Kind::Sliding(SlidingWindows::of(ms(9)).grace(ms(100))),
-            Kind::Session(SessionWindows::of(ms(6)).grace(ms(100))),
+            Kind::Sliding(SlidingWindows::of(ms(9)).grace(ms(2)), Order::Any),
+            Kind::Session(SessionWindows::of(ms(6)).grace(ms(2)), Order::Any),
         ];
         for kind in windows {
-            let wild = if matches!(kind, Kind::Hopping(_)) { 0.3 } else { 0.1 };
-            let one = run(kind, Emit::OnClose, &inputs(seed, 1, 5, wild), seed);
-            let other = run(kind, Emit::OnClose, &inputs(seed, 2, 5, wild), seed + 1);
+            let one = run(kind, Emit::OnClose, &inputs(seed, 1, 5, 0.3), seed);
+            let other = run(kind, Emit::OnClose, &inputs(seed, 2, 5, 0.3), seed + 1);
             assert_same(&last(&one), &last(&other), &format!("seed {seed}, {kind:?}"));
             assert!(one.results == other.results, "seed {seed}, {kind:?}: in another order");
             let set = |output: &Output| output.late.iter().cloned().collect::<BTreeSet<_>>();
@@ -297,17 +298,19 @@ fn closed_windows_do_not_depend_on_how_partitions_batches_and_commits_interleave
     }
 }
 
-fn naive_sessions(inputs: &[Input], gap: i64, grace: i64) -> (Sums, BTreeSet<(String, i64)>) {
+/// By the order of the records, as of one partition; in any order it is the same but for what is late and what is over.
+fn naive_sessions(inputs: &[Input], gap: i64, grace: i64, order: Order) -> (Sums, BTreeSet<(String, i64)>) {
     let mut sessions: BTreeMap<String, Vec<(i64, i64, i64)>> = BTreeMap::new();
     let mut late = BTreeSet::new();
     for record in inputs {
         let (time, limit) = (record.timestamp.millis(), reference(record).saturating_sub(gap + grace));
         let of = sessions.entry(record.key.clone()).or_default();
-        let joins = |(start, end, _): &(i64, i64, i64)| *end >= limit && start - gap <= time && time <= end + gap;
+        let open = |end: i64| order == Order::Any || end >= limit;
+        let joins = |(start, end, _): &(i64, i64, i64)| open(*end) && start - gap <= time && time <= end + gap;
         let (joined, mut others): (Vec<_>, Vec<_>) = of.iter().copied().partition(joins);
         let start = joined.iter().map(|of| of.0).fold(time, i64::min);
         let end = joined.iter().map(|of| of.1).fold(time, i64::max);
-        if end < limit {
+        if (if order == Order::Any { time } else { end }) < limit {
             late.insert((record.key.clone(), record.value));
             continue;
         }
@@ -322,55 +325,61 @@ fn naive_sessions(inputs: &[Input], gap: i64, grace: i64) -> (Sums, BTreeSet<(St
 
 #[test]
 fn sessions_are_those_of_a_naive_computation_in_every_emission() {
-    for seed in 0..SEEDS {
+    for (seed, order) in (0..SEEDS).flat_map(|seed| [(seed, Order::Given), (seed, Order::Any)]) {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         let (gap, grace, bound) = (random.random_range(1..10), random.random_range(0..12), random.random_range(0..10));
         let windows = SessionWindows::of(ms(gap)).grace(ms(grace));
         let inputs = inputs(seed, seed, bound, 0.2);
         let [gap, grace] = [gap, grace].map(|number| i64::try_from(number).unwrap());
-        let (sums, late) = naive_sessions(&inputs, gap, grace);
+        let (sums, late) = naive_sessions(&inputs, gap, grace, order);
         for emit in [Emit::OnClose, Emit::EachCommit, Emit::EachUpdate] {
-            let output = run(Kind::Session(windows), emit, &inputs, seed);
-            assert_same(&last(&output), &sums, &format!("seed {seed}, {emit:?}"));
+            let output = run(Kind::Session(windows, order), emit, &inputs, seed);
+            assert_same(&last(&output), &sums, &format!("seed {seed}, {order:?}, {emit:?}"));
             let missed: BTreeSet<_> = output.late.iter().map(|(key, value, _)| (key.clone(), *value)).collect();
-            assert_eq!(missed, late, "seed {seed}, {emit:?}");
+            assert_eq!(missed, late, "seed {seed}, {order:?}, {emit:?}");
             assert!(emit != Emit::OnClose || output.results.len() == sums.len(), "seed {seed}: each session once");
         }
     }
 }
 
-/// Every window there is when all is in time: for each record the one that ends at it, and the one right after it.
-fn naive_sliding(inputs: &[Input], size: i64) -> Sums {
+/// Every window there is of the records that count: for each the one that ends at it, and the one right after it.
+fn naive_sliding(inputs: &[Input], size: i64, grace: i64) -> (Sums, BTreeSet<(String, i64)>) {
+    let (counted, missed): (Vec<&Input>, Vec<&Input>) =
+        inputs.iter().partition(|record| reference(record) <= record.timestamp.millis() + size + grace);
     let mut sums = Sums::new();
-    for record in inputs {
+    for record in &counted {
         let time = record.timestamp.millis();
         for start in [(time - size).max(0), time + 1] {
             let window = Window::of_millis(start, start + size);
-            let of = |other: &&Input| {
+            let of = |other: &&&Input| {
                 let at = other.timestamp.millis();
                 other.key == record.key && (start..=start + size).contains(&at)
             };
-            let inside: Vec<&Input> = inputs.iter().filter(of).collect();
+            let inside: Vec<&&Input> = counted.iter().filter(of).collect();
             if let Some(newest) = inside.iter().map(|other| other.timestamp.millis()).max() {
                 let sum = inside.iter().map(|other| other.value).sum();
                 sums.insert((record.key.clone(), window), (sum, newest));
             }
         }
     }
-    sums
+    (sums, missed.into_iter().map(|record| (record.key.clone(), record.value)).collect())
 }
 
 #[test]
 fn sliding_windows_are_those_of_a_naive_computation_in_every_emission() {
-    for seed in 0..SEEDS {
+    for (seed, order) in (0..SEEDS).flat_map(|seed| [(seed, Order::Given), (seed, Order::Any)]) {
         let size = ChaCha8Rng::seed_from_u64(seed).random_range(0..15);
-        let windows = SlidingWindows::of(ms(size)).grace(ms(500));
+        // In the order of one partition each window takes and refuses by itself: there nothing is to be late.
+        let grace = if order == Order::Any { seed % 12 } else { 500 };
+        let windows = SlidingWindows::of(ms(size)).grace(ms(grace));
         let inputs = inputs(seed, seed, 5, 0.2);
-        let sums = naive_sliding(&inputs, i64::try_from(size).unwrap());
+        let [size, grace] = [size, grace].map(|number| i64::try_from(number).unwrap());
+        let (sums, late) = naive_sliding(&inputs, size, grace);
         for emit in [Emit::OnClose, Emit::EachCommit, Emit::EachUpdate] {
-            let output = run(Kind::Sliding(windows), emit, &inputs, seed);
-            assert_same(&last(&output), &sums, &format!("seed {seed}, {emit:?}"));
-            assert_eq!(output.late, [], "seed {seed}, {emit:?}");
+            let output = run(Kind::Sliding(windows, order), emit, &inputs, seed);
+            assert_same(&last(&output), &sums, &format!("seed {seed}, {order:?}, {emit:?}"));
+            let missed: BTreeSet<_> = output.late.iter().map(|(key, value, _)| (key.clone(), *value)).collect();
+            assert_eq!(missed, late, "seed {seed}, {order:?}, {emit:?}");
             assert!(emit != Emit::OnClose || output.results.len() == sums.len(), "seed {seed}: each window once");
         }
     }
@@ -379,7 +388,7 @@ fn sliding_windows_are_those_of_a_naive_computation_in_every_emission() {
 #[test]
 fn late_records_leave_closed_sliding_windows_alone_in_any_batches() {
     for seed in 0..SEEDS {
-        let windows = Kind::Sliding(SlidingWindows::of(ms(8)).grace(ms(3)));
+        let windows = Kind::Sliding(SlidingWindows::of(ms(8)).grace(ms(3)), Order::Given);
         let inputs = inputs(seed, seed, 2, 0.3);
         let one = run(windows, Emit::OnClose, &inputs, 1);
         let other = run(windows, Emit::OnClose, &inputs, 2);

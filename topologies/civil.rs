@@ -1,4 +1,4 @@
-//! A time as the shop writes it: "2022-08-31 08:00:34.721802", in UTC, to the microsecond.
+//! A time as the producers write it: "2022-08-31 08:00:34.721802", in UTC, to the microsecond.
 //!
 //! It is read once a record, so it is read by position: no format string, no allocation.
 
@@ -168,6 +168,41 @@ impl<'de> Deserialize<'de> for CivilTime {
     }
 }
 
+/// A time that is written with no more digits of fraction than it needs, but `LEAST` at least: "2016-03-25 01:01:20" with
+/// none, "2016-03-25 01:01:20.120" with 3. It is read as any other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(transparent)]
+pub struct ShortTime<const LEAST: usize>(pub CivilTime);
+
+impl<const LEAST: usize> ShortTime<LEAST> {
+    /// The time that Kafka counts as `timestamp`.
+    #[must_use]
+    pub const fn at(timestamp: Timestamp) -> Self {
+        Self(CivilTime::from_timestamp(timestamp))
+    }
+
+    /// Hands its text to `f`.
+    fn with_text<R>(self, f: impl FnOnce(&str) -> R) -> R {
+        let text = self.0.write();
+        let (whole, fraction) = text.split_at(20);
+        let needed = fraction.iter().rposition(|digit| *digit != b'0').map_or(0, |place| place + 1).max(LEAST);
+        let end = if needed == 0 { whole.len() - 1 } else { whole.len() + needed };
+        f(&String::from_utf8_lossy(&text[..end.min(text.len())]))
+    }
+}
+
+impl<const LEAST: usize> fmt::Display for ShortTime<LEAST> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.with_text(|text| f.write_str(text))
+    }
+}
+
+impl<const LEAST: usize> Serialize for ShortTime<LEAST> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.with_text(|text| serializer.serialize_str(text))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -229,5 +264,21 @@ mod tests {
         assert_eq!(CivilTime::from_micros(-1).timestamp(), Timestamp::from_millis(-1));
         assert_eq!(CivilTime::from_timestamp(time.timestamp()).to_string(), "1970-01-01 00:00:01.999000");
         assert_eq!(CivilTime::MAX.to_string(), "9999-12-31 23:59:59.999999");
+    }
+
+    #[test]
+    fn a_short_time_has_the_digits_that_it_needs_and_not_less_than_it_is_to_have() {
+        let time = |text: &str| CivilTime::parse(text.as_bytes()).unwrap();
+        for (text, none, three) in [
+            ("2016-03-25 01:01:20", "2016-03-25 01:01:20", "2016-03-25 01:01:20.000"),
+            ("2016-03-25 01:01:20.5", "2016-03-25 01:01:20.5", "2016-03-25 01:01:20.500"),
+            ("2016-03-25 01:01:20.123", "2016-03-25 01:01:20.123", "2016-03-25 01:01:20.123"),
+            ("2016-03-25 01:01:20.123400", "2016-03-25 01:01:20.1234", "2016-03-25 01:01:20.1234"),
+        ] {
+            assert_eq!(ShortTime::<0>(time(text)).to_string(), none);
+            assert_eq!(ShortTime::<3>(time(text)).to_string(), three);
+            assert_eq!(serde_json::to_string(&ShortTime::<3>(time(text))).unwrap(), format!("{three:?}"));
+            assert_eq!(time(none), time(three));
+        }
     }
 }
