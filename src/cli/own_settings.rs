@@ -217,8 +217,8 @@ mod tests {
 
     #[test]
     fn an_unknown_name_lists_the_known_ones_and_a_near_miss() {
-        let error = given(&[("clicks.windw", "1m")]).unwrap_err();
-        let expected = "there is no setting of clicks called \"windw\"; did you mean window? Known are: window, most";
+        let error = given(&[("clicks.winow", "1m")]).unwrap_err();
+        let expected = "there is no setting of clicks called \"winow\"; did you mean window? Known are: window, most";
         assert_eq!(error, expected);
         assert!(given(&[("mots", "1")]).unwrap_err().contains("did you mean most?"));
         assert_eq!(given(&[("plain.window", "1m")]).unwrap_err(), "--set window: plain has no settings");

@@ -116,8 +116,11 @@ fn create_missing(broker: &dyn Broker, layout: &Layout, existing: &BTreeMap<Stri
     let outputs: Vec<&str> = layout.outputs.iter().map(|topic| &**topic).collect();
     let there = broker.describe_topics(&outputs)?;
     let partitions = layout.subs.iter().map(|sub| sub.partitions).max().unwrap_or(1);
+    // A result carries its event time, and a broker deletes by that: with a retention by time the results of old records
+    // would be gone as soon as they are written.
+    let settings: BTreeMap<_, _> = [("retention.ms".to_owned(), "-1".to_owned())].into();
     for output in outputs.into_iter().filter(|output| !there.contains_key(*output)) {
-        topics.push(NewTopic { name: output.to_owned(), partitions, settings: BTreeMap::new() });
+        topics.push(NewTopic { name: output.to_owned(), partitions, settings: settings.clone() });
     }
     if topics.is_empty() {
         return Ok(());

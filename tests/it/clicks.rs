@@ -78,7 +78,7 @@ fn settings_are_listed_and_wrong_ones_are_named() {
         let run = output(arguments);
         (run.status.code(), String::from_utf8_lossy(&run.stderr).into_owned())
     };
-    let (code, error) = failed(&["describe", "clickstream-referrers", "--set", "windw=2s"]);
+    let (code, error) = failed(&["describe", "clickstream-referrers", "--set", "winow=2s"]);
     assert_eq!(code, Some(2));
     assert!(error.contains("did you mean window?"), "{error}");
     let both = ["run", "clickstream-referrers", "running-totals", "--set"];

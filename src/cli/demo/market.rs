@@ -28,6 +28,8 @@ use crate::topology::Topology;
 
 const SEED: u64 = 1;
 const PARTITIONS: u32 = 4;
+/// Stream threads of each topology.
+pub(super) const THREADS: usize = 2;
 /// Where the demos send records that they cannot use.
 const DEAD_LETTERS: &str = "demo.dead-letters";
 const HTTP: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
@@ -36,8 +38,6 @@ const HTTP: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOS
 pub(super) struct Market {
     pub(super) exhibits: Vec<Exhibit>,
     pub(super) clock: Arc<dyn Clock>,
-    /// Stream threads of each topology.
-    pub(super) threads: usize,
     pub(super) http: HttpServer,
     pub(super) stop: Stop,
     fleet: Fleet,
@@ -59,9 +59,8 @@ impl Market {
         create_topics(&*broker, &generators, &topologies)?;
         let descriptions = describe::all(&topologies);
         // Several topologies keep a machine's cores busy enough with a thread each.
-        let threads = if topologies.len() == 1 { 2 } else { 1 };
         let metrics = Metrics::new();
-        let fleet = start(topologies, &broker, threads, &metrics)?;
+        let fleet = start(topologies, &broker, &metrics)?;
         let http = listen(arguments.http, &fleet.sources(&metrics, descriptions, token::find(None)?))?;
         tracing::info!("listening at http://{}", http.addr());
         let exhibits = demos.iter().map(|demo| exhibit(catalog, demo, &feeds, &*broker, &metrics));
@@ -70,7 +69,7 @@ impl Market {
         let generators = generators
             .map(|(generator, feed)| feed_from(generator, *feed, &broker, &clock, &stop))
             .collect::<Result<_>>()?;
-        Ok(Self { exhibits, clock, threads, http, stop, fleet, generators })
+        Ok(Self { exhibits, clock, http, stop, fleet, generators })
     }
 
     /// True once somebody has asked for it, or something has ended by itself.
@@ -113,11 +112,11 @@ fn create_topics(broker: &dyn Broker, generators: &[Box<dyn Generator>], topolog
     broker.create_topics(&topics.into_iter().map(new).collect::<Vec<_>>())
 }
 
-fn start(topologies: Vec<Topology>, broker: &Arc<dyn Broker>, threads: usize, metrics: &Metrics) -> Result<Fleet> {
+fn start(topologies: Vec<Topology>, broker: &Arc<dyn Broker>, metrics: &Metrics) -> Result<Fleet> {
     let mut fleet = Fleet::default();
     for topology in topologies {
         let mut config = Config::new("demo");
-        config.threads = threads;
+        config.threads = THREADS;
         let name = topology.name().to_owned();
         fleet.start(&name, App::new(topology, Arc::clone(broker), config).metrics(metrics))?;
     }

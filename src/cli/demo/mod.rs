@@ -56,7 +56,7 @@ fn chosen<'a>(catalog: &'a Catalog, names: &[String]) -> Result<Vec<&'a Demo>, F
 fn show(market: &mut Market, duration: Option<Duration>, screen: bool) -> Result<(), Failure> {
     let start = market.clock.elapsed();
     let names: Vec<&str> = market.exhibits.iter().map(|exhibit| exhibit.demo.topology).collect();
-    let mut around = Around { names, threads: market.threads, http: market.http.addr(), elapsed: Duration::ZERO };
+    let mut around = Around { names, threads: market::THREADS, http: market.http.addr(), elapsed: Duration::ZERO };
     let mut surface = screen::Surface::new(screen, &plain::welcome(&around))?;
     let mut shown = 0;
     loop {

@@ -92,8 +92,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, snapshot: &Snapshot<'_>) {
 
 fn title<'a>(snapshot: &Snapshot<'a>) -> Line<'a> {
     let Around { threads, elapsed, .. } = snapshot.around;
-    let threads = if *threads == 1 { "1 thread".to_owned() } else { format!("{threads} threads") };
-    let about = format!("  {threads}, broker in this process, {}s", elapsed.as_secs());
+    let about = format!("  {threads} threads, broker in this process, {}s", elapsed.as_secs());
     #[expect(clippy::float_cmp, reason = "as it was declared")]
     let fast = if snapshot.speed == 1.0 {
         String::new()
