@@ -59,7 +59,11 @@ async fn index(State(sources): State<Sources>) -> Html<String> {
         format!("<li>{}: {state}</li>", escape(name))
     };
     let rows = status.iter().map(row).collect::<Vec<_>>().join("\n");
-    let tasks = status.iter().flat_map(|(_, status)| &status.tasks).map(task).collect::<Vec<_>>().join("\n");
+    let tasks_of = |(name, status): &(String, Status)| {
+        let tasks: Vec<String> = status.tasks.iter().map(task).collect();
+        format!("<tr><th colspan=\"5\">{}</th></tr>\n{}", escape(name), tasks.join("\n"))
+    };
+    let tasks = status.iter().map(tasks_of).collect::<Vec<_>>().join("\n");
     Html(include_str!("index.html").replace("{topologies}", &rows).replace("{tasks}", &tasks))
 }
 
