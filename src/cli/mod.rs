@@ -9,6 +9,7 @@ mod failure;
 mod fleet;
 mod generate;
 mod json;
+mod left_out;
 mod line;
 mod local;
 mod logging;

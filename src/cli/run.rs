@@ -9,9 +9,9 @@ use super::failure::Failure;
 use super::fleet::Fleet;
 use super::own_settings::{Settings, assign};
 use super::settings::Layer;
-use super::{connect, describe, signals, token};
+use super::{connect, describe, left_out, signals, token};
 use crate::broker::Broker;
-use crate::http::{HttpServer, check_open};
+use crate::http::{HttpServer, check_free, check_open};
 use crate::metrics::Metrics;
 use crate::runtime::{App, Config};
 use crate::state::StateOptions;
@@ -37,6 +37,8 @@ fn run_all(topologies: Vec<Topology>, settings: &Layer) -> Result<(), Failure> {
     let token = token::find(settings.http_token_file.as_deref())?;
     if let Some(addr) = settings.http {
         check_open(addr, token.as_ref())?;
+        // Before the group is joined: a process that fails after that takes partitions with it for a while.
+        check_free(addr)?;
     }
     let Some(bootstrap_servers) = &settings.bootstrap_servers else {
         return Err(Failure::Usage(
@@ -48,6 +50,7 @@ fn run_all(topologies: Vec<Topology>, settings: &Layer) -> Result<(), Failure> {
     tracing::info!(?settings, "starting");
     let descriptions = describe::all(&topologies);
     let metrics = Metrics::new();
+    let names: Vec<String> = topologies.iter().map(|topology| topology.name().to_owned()).collect();
     let fleet = start(topologies, &broker, settings, &metrics)?;
     let http = match settings.http {
         Some(addr) => Some(HttpServer::start(addr, fleet.sources(&metrics, descriptions, token))?),
@@ -57,6 +60,7 @@ fn run_all(topologies: Vec<Topology>, settings: &Layer) -> Result<(), Failure> {
         tracing::info!("listening at http://{}", http.addr());
     }
     fleet.wait(&stop)?;
+    left_out::tell(&metrics, names.iter().map(String::as_str));
     tracing::info!("stopped in good order");
     Ok(())
 }

@@ -61,11 +61,7 @@ impl HttpServer {
     /// When the address is not loopback and there is no token, or when it cannot be listened at.
     pub fn start(addr: SocketAddr, sources: Sources) -> Result<Self> {
         check_open(addr, sources.token.as_ref())?;
-        let cannot = |error| {
-            Error::new(ErrorKind::Config, format!("cannot listen for HTTP at {addr}"))
-                .caused_by(error)
-                .remedy("choose another address with --http")
-        };
+        let cannot = |error| cannot_listen(addr, error);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(cannot)?;
         let listener = runtime.block_on(tokio::net::TcpListener::bind(addr)).map_err(cannot)?;
         let addr = listener.local_addr().map_err(cannot)?;
@@ -94,6 +90,20 @@ pub fn check_open(addr: SocketAddr, token: Option<&Token>) -> Result<()> {
     }
     Err(Error::new(ErrorKind::Config, format!("the HTTP address {addr} is open to the network, without a token"))
         .remedy("give one with --http-token-file or MILLSTREAM_HTTP_TOKEN, or listen at 127.0.0.1"))
+}
+
+/// Refuses an address that somebody else listens at, or that is not this machine's.
+///
+/// # Errors
+/// When it is such an address.
+pub fn check_free(addr: SocketAddr) -> Result<()> {
+    std::net::TcpListener::bind(addr).map(drop).map_err(|error| cannot_listen(addr, error))
+}
+
+fn cannot_listen(addr: SocketAddr, error: std::io::Error) -> Error {
+    Error::new(ErrorKind::Config, format!("cannot listen for HTTP at {addr}"))
+        .caused_by(error)
+        .remedy("choose another address with --http")
 }
 
 async fn serve(listener: tokio::net::TcpListener, sources: Sources, stopped: oneshot::Receiver<()>) {

@@ -362,6 +362,13 @@ impl TopologyMetrics {
         }
     }
 
+    /// How many records did not go the usual way, by reason, over all topics; reasons without any are left out.
+    #[must_use]
+    pub fn dropped(&self) -> Vec<(DropReason, u64)> {
+        let by_reason = DropReason::ALL.map(|reason| (reason, sum(&self.0.dropped, |counters| counters.get(reason))));
+        by_reason.into_iter().filter(|(_, count)| *count > 0).collect()
+    }
+
     /// The sums over all labels at this moment.
     #[must_use]
     pub fn totals(&self) -> Totals {

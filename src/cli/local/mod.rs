@@ -9,9 +9,10 @@ use super::args::LocalArguments;
 use super::catalog::{Catalog, unknown};
 use super::failure::Failure;
 use super::fleet::Fleet;
-use super::{connect, signals};
+use super::{connect, left_out, signals};
 use crate::broker::{Broker, NewTopic};
 use crate::error::{Error, ErrorKind, Result};
+use crate::metrics::Metrics;
 use crate::operators::Emission;
 use crate::runtime::{App, Config};
 use crate::time::{Clock, SystemClock, Timestamp};
@@ -28,7 +29,9 @@ pub(super) fn local(catalog: &Catalog, arguments: &LocalArguments) -> Result<(),
     create_topics(&*broker, &topology, arguments.partitions)?;
     feed(&*broker, &topology, arguments, clock.wall())?;
     let stop = signals::listen(|| {})?;
-    run(topology, &broker, arguments)?.wait(&stop)?;
+    let (metrics, name) = (Metrics::new(), topology.name().to_owned());
+    run(topology, &broker, arguments, &metrics)?.wait(&stop)?;
+    left_out::tell(&metrics, [name.as_str()]);
     if stop.asked() {
         return Err(stopped().into());
     }
@@ -84,13 +87,13 @@ fn create_topics(broker: &dyn Broker, topology: &Topology, partitions: u32) -> R
     broker.create_topics(&names.map(new).collect::<Vec<_>>())
 }
 
-fn run(topology: Topology, broker: &Arc<dyn Broker>, arguments: &LocalArguments) -> Result<Fleet> {
+fn run(topology: Topology, broker: &Arc<dyn Broker>, arguments: &LocalArguments, metrics: &Metrics) -> Result<Fleet> {
     let mut config = Config::new("local");
     config.until_end = true;
     config.close_at_end = true;
     config.emission = if arguments.every_update { Emission::EachUpdate } else { Emission::EachCommit };
     let mut fleet = Fleet::default();
-    fleet.start(&arguments.topology, App::new(topology, Arc::clone(broker), config))?;
+    fleet.start(&arguments.topology, App::new(topology, Arc::clone(broker), config).metrics(metrics))?;
     Ok(fleet)
 }
 
