@@ -278,15 +278,14 @@ impl StreamThread {
         patiently("going back", || self.member.seek(&from))
     }
 
-    /// Tells the metrics how far time has come in the tasks, and how large their states are.
-    pub(crate) fn measure(&self) {
+    /// Tells the metrics how far time has come in the tasks, whose `statuses` these are, and how large their states are.
+    pub(crate) fn measure(&self, statuses: &[TaskStatus]) {
         let metrics = &self.parts.metrics;
         let bytes = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
         let wall = self.parts.clock.wall();
-        for slot in &self.slots {
+        for (slot, TaskStatus { name, time, .. }) in self.slots.iter().zip(statuses) {
             let Stage::Running(task) = &slot.stage else { continue };
-            let name = self.name_of(slot.id);
-            standing::measure(metrics, &name, &standing::time_of(&self.parts.layout, slot.id, task), wall);
+            standing::measure(metrics, name, time, wall);
             for input in &task.inputs {
                 let watermark = input.port.watermark();
                 // Before the first record and after the last there is no time to show.
@@ -300,9 +299,9 @@ impl StreamThread {
             }
             let sizes = task.state.sizes();
             let cache: usize = task.stores.iter().map(|store| store.stats().cache_bytes).sum();
-            metrics.cache_bytes(&name).set(bytes(cache as u64));
-            metrics.committed_bytes(&name).set(bytes(sizes.committed));
-            metrics.disk_bytes(&name).set(bytes(sizes.disk));
+            metrics.cache_bytes(name).set(bytes(cache as u64));
+            metrics.committed_bytes(name).set(bytes(sizes.committed));
+            metrics.disk_bytes(name).set(bytes(sizes.disk));
         }
     }
 

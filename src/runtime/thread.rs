@@ -384,7 +384,7 @@ impl StreamThread {
         }
         self.reported = Some(elapsed);
         self.status.tasks = self.task_statuses();
-        self.measure();
+        self.measure(&self.status.tasks);
         self.parts.shared.report(self.number, self.status.clone());
     }
 }

@@ -131,10 +131,7 @@ impl Reading {
         for stray in self.client.serve_group() {
             match stray {
                 Stray::Record(at) => {
-                    if let Some(slot) = self.slots.iter_mut().find(|slot| slot.at == at) {
-                        tracing::debug!(partition = %at, "records came before the partition's queue was split off");
-                        slot.strayed = true;
-                    }
+                    self.slots.iter_mut().filter(|slot| slot.at == at).for_each(Slot::stray);
                 }
                 Stray::Failed(failure, at) => {
                     let slot = at.as_ref().and_then(|at| self.slots.iter_mut().find(|slot| slot.at == *at));
@@ -168,12 +165,10 @@ impl Reading {
             Error::new(ErrorKind::Internal, format!("a fetch of partition {partition} of {assigned} assigned ones"))
         })?;
         let (fetched, strays) = slot.fetch(&self.client, max, into)?;
-        // This one's queue is joined to the group's as well, or they would not have come out of it.
-        let joined = self.slots[partition].at.clone();
-        let astray = |slot: &Slot| !strays.is_empty() && (slot.at == joined || strays.contains(&slot.at));
-        for slot in self.slots.iter_mut().filter(|slot| astray(slot)) {
-            tracing::debug!(partition = %slot.at, "records came before the partition's queue was split off");
-            slot.strayed = true;
+        if !strays.is_empty() {
+            // This one's queue is joined to the group's as well, or they would not have come out of it.
+            slot.stray();
+            self.slots.iter_mut().filter(|slot| strays.contains(&slot.at)).for_each(Slot::stray);
         }
         Ok(fetched)
     }
@@ -194,14 +189,19 @@ impl Slot {
         self.queue.ring();
     }
 
+    fn stray(&mut self) {
+        tracing::debug!(partition = %self.at, "records came before the partition's queue was split off");
+        self.strayed = true;
+    }
+
     /// Also gives the partitions whose records strayed into this one's queue.
     fn fetch(&mut self, client: &Client, max: usize, into: &mut Batch) -> Result<(Fetched, Vec<TopicPartition>)> {
         let mut records = 0;
         let mut strays = Vec::new();
         if max > 0 && self.queue.take_ring() {
-            let drained = self.queue.drain(&self.at, max, into);
+            let mut drained = self.queue.drain(&self.at, max, into);
             records = drained.records;
-            strays.clone_from(&drained.strays);
+            strays = std::mem::take(&mut drained.strays);
             if records == max {
                 // There may be more: the bell rings only when an empty queue fills.
                 self.queue.ring();
