@@ -11,7 +11,7 @@ use super::own_settings::{Settings, assign};
 use super::settings::Layer;
 use super::{connect, describe, left_out, signals, token};
 use crate::broker::Broker;
-use crate::http::{HttpServer, check_free, check_open};
+use crate::http::Bound;
 use crate::metrics::Metrics;
 use crate::runtime::{App, Config};
 use crate::state::StateOptions;
@@ -35,11 +35,8 @@ pub(super) fn serve(build: Build, arguments: &SettingArguments) -> Result<(), Fa
 
 fn run_all(topologies: Vec<Topology>, settings: &Layer) -> Result<(), Failure> {
     let token = token::find(settings.http_token_file.as_deref())?;
-    if let Some(addr) = settings.http {
-        check_open(addr, token.as_ref())?;
-        // Before the group is joined: a process that fails after that takes partitions with it for a while.
-        check_free(addr)?;
-    }
+    // Before the group is joined: a process that fails after that takes partitions with it for a while.
+    let http = settings.http.map(|addr| Bound::at(addr, token.as_ref())).transpose()?;
     let Some(bootstrap_servers) = &settings.bootstrap_servers else {
         return Err(Failure::Usage(
             "no Kafka is named; give --bootstrap-servers HOST:PORT, or try `millstream local`".into(),
@@ -52,10 +49,7 @@ fn run_all(topologies: Vec<Topology>, settings: &Layer) -> Result<(), Failure> {
     let metrics = Metrics::new();
     let names: Vec<String> = topologies.iter().map(|topology| topology.name().to_owned()).collect();
     let fleet = start(topologies, &broker, settings, &metrics)?;
-    let http = match settings.http {
-        Some(addr) => Some(HttpServer::start(addr, fleet.sources(&metrics, descriptions, token))?),
-        None => None,
-    };
+    let http = http.map(|http| http.serve(fleet.sources(&metrics, descriptions, token))).transpose()?;
     if let Some(http) = &http {
         tracing::info!("listening at http://{}", http.addr());
     }

@@ -60,17 +60,7 @@ impl HttpServer {
     /// # Errors
     /// When the address is not loopback and there is no token, or when it cannot be listened at.
     pub fn start(addr: SocketAddr, sources: Sources) -> Result<Self> {
-        check_open(addr, sources.token.as_ref())?;
-        let cannot = |error| cannot_listen(addr, error);
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(cannot)?;
-        let listener = runtime.block_on(tokio::net::TcpListener::bind(addr)).map_err(cannot)?;
-        let addr = listener.local_addr().map_err(cannot)?;
-        let (stop, stopped) = oneshot::channel();
-        let thread = std::thread::Builder::new()
-            .name("http".into())
-            .spawn(move || runtime.block_on(serve(listener, sources, stopped)))
-            .map_err(cannot)?;
-        Ok(Self { addr, stop: Some(stop), thread: Some(thread) })
+        Bound::at(addr, sources.token.as_ref())?.serve(sources)
     }
 
     /// The address it listens at, with the port it got.
@@ -80,24 +70,45 @@ impl HttpServer {
     }
 }
 
-/// Refuses an address that a network can reach where there is no token.
-///
-/// # Errors
-/// When it is such an address.
-pub fn check_open(addr: SocketAddr, token: Option<&Token>) -> Result<()> {
-    if addr.ip().is_loopback() || token.is_some() {
-        return Ok(());
-    }
-    Err(Error::new(ErrorKind::Config, format!("the HTTP address {addr} is open to the network, without a token"))
-        .remedy("give one with --http-token-file or MILLSTREAM_HTTP_TOKEN, or listen at 127.0.0.1"))
+/// An address that is taken, and not answered at yet: for whoever has more to start that must not be started in vain.
+pub struct Bound {
+    addr: SocketAddr,
+    listener: std::net::TcpListener,
 }
 
-/// Refuses an address that somebody else listens at, or that is not this machine's.
-///
-/// # Errors
-/// When it is such an address.
-pub fn check_free(addr: SocketAddr) -> Result<()> {
-    std::net::TcpListener::bind(addr).map(drop).map_err(|error| cannot_listen(addr, error))
+impl Bound {
+    /// Takes `addr`; port 0 takes a free one.
+    ///
+    /// # Errors
+    /// As [`HttpServer::start`].
+    pub fn at(addr: SocketAddr, token: Option<&Token>) -> Result<Self> {
+        if !addr.ip().is_loopback() && token.is_none() {
+            let message = format!("the HTTP address {addr} is open to the network, without a token");
+            return Err(Error::new(ErrorKind::Config, message)
+                .remedy("give one with --http-token-file or MILLSTREAM_HTTP_TOKEN, or listen at 127.0.0.1"));
+        }
+        let cannot = |error| cannot_listen(addr, error);
+        let listener = std::net::TcpListener::bind(addr).map_err(cannot)?;
+        listener.set_nonblocking(true).map_err(cannot)?;
+        Ok(Self { addr: listener.local_addr().map_err(cannot)?, listener })
+    }
+
+    /// Answers there from now on.
+    ///
+    /// # Errors
+    /// When a thread cannot be started.
+    pub fn serve(self, sources: Sources) -> Result<HttpServer> {
+        let Self { addr, listener } = self;
+        let cannot = |error| cannot_listen(addr, error);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(cannot)?;
+        let listener = runtime.block_on(async { tokio::net::TcpListener::from_std(listener) }).map_err(cannot)?;
+        let (stop, stopped) = oneshot::channel();
+        let thread = std::thread::Builder::new()
+            .name("http".into())
+            .spawn(move || runtime.block_on(serve(listener, sources, stopped)))
+            .map_err(cannot)?;
+        Ok(HttpServer { addr, stop: Some(stop), thread: Some(thread) })
+    }
 }
 
 fn cannot_listen(addr: SocketAddr, error: std::io::Error) -> Error {

@@ -111,10 +111,6 @@ impl Generator for ClickGenerator {
         &[CLICKSTREAM_TOPIC]
     }
 
-    fn opening(&mut self, _: &mut Outgoing) -> Result<()> {
-        Ok(())
-    }
-
     /// One click. One of those whose key is null has no resource either.
     fn next(&mut self, _: u64, out: &mut Outgoing) -> Result<u64> {
         let time = slot(&self.options, self.clicked, self.rng.random_range(0.0..1.0));

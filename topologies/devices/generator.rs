@@ -70,10 +70,6 @@ impl Generator for DevicesGenerator {
         &[DEVICES_TOPIC]
     }
 
-    fn opening(&mut self, _: &mut Outgoing) -> Result<()> {
-        Ok(())
-    }
-
     fn next(&mut self, most: u64, out: &mut Outgoing) -> Result<u64> {
         if most == 0 {
             return Ok(0);

@@ -86,10 +86,6 @@ impl Generator for SensorsGenerator {
         &[SENSORS_TOPIC]
     }
 
-    fn opening(&mut self, _: &mut Outgoing) -> Result<()> {
-        Ok(())
-    }
-
     fn next(&mut self, most: u64, out: &mut Outgoing) -> Result<u64> {
         if most == 0 {
             return Ok(0);
