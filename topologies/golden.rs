@@ -1,19 +1,35 @@
 //! For tests that hold a topology's results against a plain computation of them: made-up records in, text out.
 
 use millstream::broker::Outgoing;
-use millstream::generate::Generator;
+use millstream::generate::{Faults, Generator, Options};
 use millstream::testing::Driver;
 use millstream::{Timestamp, Topology};
 
-/// The values that a generator writes to its one topic, of `count` records and what comes along with them.
-pub fn values(mut generator: impl Generator, count: u64) -> Vec<Vec<u8>> {
+/// When the records begin, and the clock with them.
+const START: Timestamp = Timestamp::from_millis(1_458_867_680_000);
+
+/// What a generator writes: its opening, `count` records and what comes along with them.
+pub fn written(mut generator: impl Generator, count: u64) -> Outgoing {
     let mut out = Outgoing::default();
     generator.opening(&mut out).unwrap();
     let mut written = 0;
     while written < count {
         written += generator.next(count - written, &mut out).unwrap();
     }
-    out.iter().map(|record| record.value.unwrap().to_vec()).collect()
+    assert_eq!(written, count);
+    out
+}
+
+/// The values of [`written`], where there is one topic.
+pub fn values(generator: impl Generator, count: u64) -> Vec<Vec<u8>> {
+    written(generator, count).iter().map(|record| record.value.unwrap().to_vec()).collect()
+}
+
+/// Fifty records a second of which some are late, doubled, without a key or broken.
+pub fn faulty(seed: u64) -> Options {
+    let faults =
+        Faults { late: 0.05, late_by_millis: 25_000, duplicate: 0.03, null_key: 0.01, broken: 0.01, ..Faults::NONE };
+    Options { seed, start: START, rate: 50.0, faults }
 }
 
 /// How a topology is played to: nothing of it may show in the results.
@@ -36,7 +52,7 @@ impl Play {
     /// Writes the values to the topic's partitions in turn and lets the topology work them off.
     pub fn run(self, topology: Topology, topic: &str, values: &[Vec<u8>]) -> Driver {
         let builder = Driver::builder(topology).partitions(self.partitions).threads(self.threads);
-        let mut driver = builder.start_at(Timestamp::from_millis(1_458_867_680_000)).start().unwrap();
+        let mut driver = builder.start_at(START).start().unwrap();
         let mut written = 0_u32;
         for values in values.chunks(self.at_once) {
             for value in values {

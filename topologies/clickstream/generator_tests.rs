@@ -7,6 +7,7 @@ use millstream::generate::Faults;
 use serde_json::Value;
 
 use super::*;
+use crate::topologies::golden::written;
 
 const START: Timestamp = Timestamp::from_millis(1_700_000_000_000);
 
@@ -15,14 +16,7 @@ fn options(faults: Faults) -> Options {
 }
 
 fn clicks(options: Options, count: u64) -> Outgoing {
-    let mut website = ClickGenerator::new(options).unwrap();
-    let mut out = Outgoing::default();
-    website.opening(&mut out).unwrap();
-    let mut clicked = 0;
-    while clicked < count {
-        clicked += website.next(count - clicked, &mut out).unwrap();
-    }
-    out
+    written(ClickGenerator::new(options).unwrap(), count)
 }
 
 fn parsed(record: &OutgoingRecord<'_>) -> Option<Value> {

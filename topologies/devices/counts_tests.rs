@@ -2,14 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use millstream::Timestamp;
-use millstream::generate::{Faults, Options};
 use millstream::operators::DropReason;
 use millstream::testing::Driver;
 
 use super::*;
 use crate::topologies::devices::DevicesGenerator;
-use crate::topologies::golden::{Play, civil, millis, taken, values};
+use crate::topologies::golden::{Play, civil, faulty, millis, taken, values};
 
 const DEAD: &str = "demo.dead";
 
@@ -57,18 +55,8 @@ fn expected(play: Play, values: &[Vec<u8>]) -> (Vec<String>, u64, usize) {
 
 #[test]
 fn generated_lines_give_what_a_plain_computation_of_them_gives() {
-    let start = Timestamp::from_millis(1_458_867_680_000);
     for seed in 1..=3 {
-        let faults = Faults {
-            late: 0.05,
-            late_by_millis: 25_000,
-            duplicate: 0.03,
-            null_key: 0.01,
-            broken: 0.01,
-            ..Faults::NONE
-        };
-        let options = Options { seed, start, rate: 50.0, faults };
-        let values = values(DevicesGenerator::new(options).unwrap(), 4_000);
+        let values = values(DevicesGenerator::new(faulty(seed)).unwrap(), 4_000);
         for play in Play::WAYS {
             let (rows, late, bad) = expected(play, &values);
             assert!(rows.len() > 50 && late > 20 && bad > 20, "seed {seed}: {late} late, {bad} bad, {rows:?}");

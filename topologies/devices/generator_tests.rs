@@ -7,6 +7,7 @@ use millstream::generate::Faults;
 
 use super::*;
 use crate::topologies::devices::counts::HOT_ABOVE;
+use crate::topologies::golden::values;
 
 const START: Timestamp = Timestamp::from_millis(1_458_867_680_000);
 
@@ -15,14 +16,8 @@ fn options(faults: Faults) -> Options {
 }
 
 fn send(options: Options, count: u64) -> Vec<String> {
-    let mut devices = DevicesGenerator::new(options).unwrap();
-    let mut out = Outgoing::default();
-    devices.opening(&mut out).unwrap();
-    let mut written = 0;
-    while written < count {
-        written += devices.next(count - written, &mut out).unwrap();
-    }
-    out.iter().map(|record| String::from_utf8(record.value.unwrap().to_vec()).unwrap()).collect()
+    let lines = values(DevicesGenerator::new(options).unwrap(), count).into_iter();
+    lines.map(|line| String::from_utf8(line).unwrap()).collect()
 }
 
 fn measurements(lines: &[String]) -> Vec<Measurement> {

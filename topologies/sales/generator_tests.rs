@@ -7,6 +7,7 @@ use millstream::broker::OutgoingRecord;
 use millstream::generate::Faults;
 
 use super::*;
+use crate::topologies::golden::written;
 
 const START: Timestamp = Timestamp::from_millis(1_661_932_800_000);
 
@@ -15,14 +16,7 @@ fn options(faults: Faults) -> Options {
 }
 
 fn sell(options: Options, count: u64) -> Outgoing {
-    let mut shop = SalesGenerator::new(options).unwrap();
-    let mut out = Outgoing::default();
-    shop.opening(&mut out).unwrap();
-    let mut sold = 0;
-    while sold < count {
-        sold += shop.next(count - sold, &mut out).unwrap();
-    }
-    out
+    written(SalesGenerator::new(options).unwrap(), count)
 }
 
 fn values<'a>(out: &'a Outgoing, topic: &str) -> Vec<&'a [u8]> {

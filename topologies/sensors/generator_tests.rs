@@ -6,6 +6,7 @@ use millstream::Timestamp;
 use millstream::generate::Faults;
 
 use super::*;
+use crate::topologies::golden::written;
 
 const START: Timestamp = Timestamp::from_millis(1_458_867_680_000);
 
@@ -14,15 +15,7 @@ fn options(faults: Faults) -> Options {
 }
 
 fn report(options: Options, count: u64) -> Outgoing {
-    let mut sensors = SensorsGenerator::new(options).unwrap();
-    let mut out = Outgoing::default();
-    sensors.opening(&mut out).unwrap();
-    let mut written = 0;
-    while written < count {
-        written += sensors.next(count - written, &mut out).unwrap();
-    }
-    assert_eq!(written, count);
-    out
+    written(SensorsGenerator::new(options).unwrap(), count)
 }
 
 fn values(out: &Outgoing) -> Vec<Vec<u8>> {

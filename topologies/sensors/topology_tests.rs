@@ -2,14 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use millstream::Timestamp;
-use millstream::generate::{Faults, Options};
 use millstream::operators::DropReason;
 use millstream::testing::Driver;
 use serde_json::{Map, Value};
 
 use super::*;
-use crate::topologies::golden::{Play, civil, millis, taken, values};
+use crate::topologies::golden::{Play, civil, faulty, millis, taken, values};
 use crate::topologies::sensors::SensorsGenerator;
 
 const DEAD: &str = "demo.dead";
@@ -113,18 +111,8 @@ fn got(driver: &mut Driver) -> Expected {
 
 #[test]
 fn generated_readings_give_what_a_plain_computation_of_them_gives() {
-    let start = Timestamp::from_millis(1_458_867_680_000);
     for seed in 1..=3 {
-        let faults = Faults {
-            late: 0.05,
-            late_by_millis: 25_000,
-            duplicate: 0.03,
-            null_key: 0.01,
-            broken: 0.01,
-            ..Faults::NONE
-        };
-        let options = Options { seed, start, rate: 50.0, faults };
-        let values = values(SensorsGenerator::new(options).unwrap(), 4_000);
+        let values = values(SensorsGenerator::new(faulty(seed)).unwrap(), 4_000);
         for play in Play::WAYS {
             let expected = expected(play, &values);
             assert!(expected.alerts.len() > 50 && expected.averages.len() > 50, "seed {seed}: {expected:?}");
