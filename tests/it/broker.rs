@@ -16,6 +16,8 @@ use millstream::broker::{
 use millstream::record::InputNumber;
 use millstream::{Clock, Headers, Offset, SystemClock, Timestamp, TopicPartition};
 
+use crate::process::within;
+
 /// The broker that the tests of this program share. It ends with the program: it lives only while the program holds the
 /// other end of its standard input.
 #[derive(Debug)]
@@ -39,7 +41,8 @@ static TURNS: RwLock<()> = RwLock::new(());
 
 #[derive(Debug)]
 struct Launched {
-    bootstrap: String,
+    /// `host:port` of a broker, the port of a controller.
+    address: String,
     directory: PathBuf,
     /// Lives as long as this program.
     script: Child,
@@ -61,7 +64,7 @@ impl RealBroker {
 
     fn with(turn: Turn) -> Option<Self> {
         match SHARED.get_or_init(|| launch(&[])) {
-            Ok(Launched { bootstrap, directory, .. }) => Some(Self { bootstrap, directory, _turn: turn }),
+            Ok(Launched { address, directory, .. }) => Some(Self { bootstrap: address, directory, _turn: turn }),
             Err(why) => without(why),
         }
     }
@@ -78,26 +81,36 @@ impl RealBroker {
     }
 }
 
-/// A broker of a test's own, to be killed and started again where it was.
+/// A broker of a test's own, to be killed and started again where it was. Its controller lives on meanwhile, as in a
+/// cluster: one that dies with it takes the broker for alive when it comes back, and Kafka 4.3.1 then forgets the markers
+/// of the transactions that were just ending ("Couldn't find leader endpoint for partitions ... likely deleted").
 #[derive(Debug)]
 pub struct OwnBroker {
     /// `host:port`.
     pub bootstrap: String,
     directory: tempfile::TempDir,
     running: Option<Launched>,
+    controller: Launched,
 }
 
 impl OwnBroker {
     /// Starts one. `None` as with [`RealBroker::start`].
     pub fn start() -> Option<Self> {
         let directory = tempfile::tempdir().expect("a directory");
-        match launch(&["--dir", directory.path().to_str().expect("a text")]) {
-            Ok(running) => Some(Self { bootstrap: running.bootstrap.clone(), directory, running: Some(running) }),
+        let started = launch(&["--controller"]).and_then(|controller| {
+            let running = launch(&["--of", &controller.address, "--dir", text(directory.path())])?;
+            Ok((controller, running))
+        });
+        match started {
+            Ok((controller, running)) => {
+                let bootstrap = running.address.clone();
+                Some(Self { bootstrap, directory, running: Some(running), controller })
+            }
             Err(why) => without(&why),
         }
     }
 
-    /// Kills it at once; what it had written stays.
+    /// Kills it at once, and waits until its controller knows; what it had written stays.
     pub fn kill(&mut self) {
         let pid = std::fs::read_to_string(self.directory.path().join("pid")).expect("the broker's process");
         let killed = Command::new("kill").args(["-KILL", pid.trim()]).status().expect("kill runs");
@@ -107,13 +120,40 @@ impl OwnBroker {
             drop(running.script.stdin.take());
             running.script.wait().expect("the script ends with its broker");
         }
+        let known = "Fencing broker 1";
+        let before = logged(&self.controller.directory, known).len();
+        within(Duration::from_mins(1), "the controller to miss the broker", || {
+            (logged(&self.controller.directory, known).len() > before).then_some(())
+        });
     }
 
     /// Starts it again at the same address, with what it had.
     pub fn restart(&mut self) {
         let port = self.bootstrap.rsplit_once(':').expect("a port").1;
-        let directory = self.directory.path().to_str().expect("a text");
-        self.running = Some(launch(&["--dir", directory, "--port", port]).expect("the broker starts again"));
+        let arguments = ["--of", &self.controller.address, "--dir", text(self.directory.path()), "--port", port];
+        self.running = Some(launch(&arguments).expect("the broker starts again"));
+    }
+}
+
+/// The lines of a broker's log that hold `text`, since it was started for the last time.
+fn logged(directory: &Path, text: &str) -> Vec<String> {
+    let log = std::fs::read_to_string(directory.join("broker.log")).expect("the broker's log");
+    log.lines().filter(|line| line.contains(text)).map(str::to_owned).collect()
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("a path that is text")
+}
+
+impl Drop for OwnBroker {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            println!(
+                "--- what the broker has complained about\n{}",
+                logged(self.directory.path(), " WARN ").join("\n")
+            );
+            println!("{}", logged(self.directory.path(), " ERROR ").join("\n"));
+        }
     }
 }
 
@@ -140,13 +180,13 @@ fn launch(more: &[&str]) -> Result<Launched, String> {
     let mut line = String::new();
     BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).map_err(|error| error.to_string())?;
     let field = |name: &str| line.split_whitespace().find_map(|word| word.strip_prefix(name)).map(str::to_owned);
-    let (Some(bootstrap), Some(directory)) = (field("bootstrap="), field("dir=")) else {
+    let (Some(address), Some(directory)) = (field("bootstrap=").or(field("controller=")), field("dir=")) else {
         let mut why = String::new();
         child.stderr.take().expect("piped").read_to_string(&mut why).map_err(|error| error.to_string())?;
         assert!(why.contains("is missing"), "the broker does not start: {why}");
         return Err(why.trim().to_owned());
     };
-    Ok(Launched { bootstrap, directory: directory.into(), script: child })
+    Ok(Launched { address, directory: directory.into(), script: child })
 }
 
 /// `name` with something that no other test has.

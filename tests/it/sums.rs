@@ -109,7 +109,7 @@ pub fn partitions(broker: &dyn Broker, topic: &str) -> Vec<TopicPartition> {
 /// Waits until no transaction holds readers of the topics up: the last stable offset is the high watermark everywhere.
 pub fn settled(broker: &dyn Broker, topics: &[&str]) {
     let of: Vec<TopicPartition> = topics.iter().flat_map(|topic| partitions(broker, topic)).collect();
-    within(Duration::from_secs(30), "all transactions to have ended", || {
+    within(Duration::from_mins(2), "all transactions to have ended", || {
         let stable = broker.end_offsets(&of, Isolation::ReadCommitted).expect("asked");
         let written = broker.end_offsets(&of, Isolation::ReadUncommitted).expect("asked");
         (stable == written).then_some(())
