@@ -9,12 +9,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::stream::Stream;
+use super::table::Table;
 use super::topic::Topic;
-use crate::codec::{Codec, Data};
+use crate::codec::{Codec, Data, Key, Nullable};
 use crate::operators::Edge;
 use crate::operators::queue::{Pace, TypedSource};
 use crate::operators::source::BadInput;
-use crate::operators::topic_source::{EventTime, FromClock, FromField, FromRecord, IntoEventTime, TopicDecoder};
+use crate::operators::topic_source::{
+    EventTime, FromClock, FromField, FromRecord, IntoEventTime, OrStamped, TopicDecoder,
+};
 use crate::topology::graph::{Graph, Node, NodeKind};
 use crate::topology::{Mistakes, Topology};
 
@@ -56,6 +59,16 @@ impl Builder {
             ahead: None,
             policy: BadInput::Fail,
         }
+    }
+
+    /// Reads a topic as a [table](Source::table), all as by default.
+    #[track_caller]
+    pub fn table<K: Key, V: Data, KC, VC>(&self, topic: Topic<K, V, KC, VC>) -> Table<K, V>
+    where
+        KC: Codec<K> + Default,
+        VC: Codec<V> + Default,
+    {
+        self.source(topic).table()
     }
 
     /// Members of one group must agree on this: a setting that decides results, where no operator knows of it, as one
@@ -213,6 +226,42 @@ impl<K: Data, V: Data, KC, VC, E> Source<K, V, KC, VC, E> {
         self
     }
 
+    /// The topic as a table: the newest value of each key. A null value deletes its row; it has no value to take an event
+    /// time from, so that its time is the record's own. A null key is bad input, `null_key`. The newest is the last to come,
+    /// whatever its time.
+    ///
+    /// Its key must be the one that the topic's records are placed by. Of a topic without keys it is
+    /// `.stream().rekey(…)`, then [`to_table`](Stream::to_table).
+    ///
+    /// ```
+    /// # use millstream::testing::Driver;
+    /// # use millstream::{Builder, Topic};
+    /// # const PRICES: Topic<String, i64> = Topic::new("prices");
+    /// # const DEAR: Topic<String, i64> = Topic::new("dear");
+    /// let b = Builder::new("dear");
+    /// b.source(PRICES).table().filter(|_, price| *price > 100).to(DEAR);
+    /// let mut driver = Driver::builder(b.build()?).start()?;
+    /// driver.send(&PRICES, &"tea".to_owned(), &80, 0)?;
+    /// driver.send(&PRICES, &"wine".to_owned(), &120, 0)?;
+    /// driver.settle()?;
+    /// assert_eq!(driver.take_values(&DEAR)?, [("wine".to_owned(), 120)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[track_caller]
+    pub fn table(self) -> Table<K, V>
+    where
+        K: Key,
+        KC: Codec<K> + Default,
+        VC: Codec<V> + Default,
+        E: EventTime<K, V>,
+    {
+        let Self { graph, topic, location, event_time, pace, ahead, policy } = self;
+        let topic: Topic<K, Option<V>, KC, Nullable<VC>> = Topic::owned(topic.name().to_owned());
+        let event_time = OrStamped(event_time);
+        let source = Source { graph, topic, location, event_time, pace, ahead, policy };
+        source.stream().latest("table", |value| value)
+    }
+
     fn with_time<E2>(self, event_time: E2) -> Source<K, V, KC, VC, E2> {
         let Self { graph, topic, location, pace, ahead, policy, .. } = self;
         Source { graph, topic, location, event_time, pace, ahead, policy }
@@ -240,6 +289,7 @@ impl<K: Data, V: Data, KC, VC, E> Source<K, V, KC, VC, E> {
             value_type: std::any::type_name::<V>(),
             location,
             parents: Vec::new(),
+            placed_by: Some(std::any::type_name::<KC>()),
             wire: Box::new(move |wiring| {
                 let PhantomData::<fn() -> (KC, VC)> = of;
                 let decode = TopicDecoder::new(KC::default(), VC::default(), Arc::clone(&event_time));

@@ -6,14 +6,15 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 
 use super::grouped::Grouped;
-use super::stateful::store;
+use super::stateful::StoreSlot;
 use super::stream::Stream;
 use super::table::Table;
 use super::windowed::term;
 use super::windowing::{Apart, Making, Windowing};
 use crate::codec::{Data, Key};
-use crate::operators::aggregate::{Aggregate, FromInitial, Standing};
+use crate::operators::aggregate::{Aggregate, FromInitial};
 use crate::operators::merge::Merge;
+use crate::operators::table_out::Standing;
 use crate::operators::window::{Emit, Merge as MergeValues, Port, Shell};
 use crate::operators::{Change, Edge, Out, Reject};
 use crate::topology::Mistake;
@@ -104,21 +105,19 @@ impl<K: Key, A: Data> Cogrouped<K, A> {
         let edge: Edge<K, Change<A>> = Edge::new();
         let (below, node) = (edge.clone(), self.graph.borrow().next());
         let parents = inputs.iter().map(|input| input.node).collect();
+        let slot = StoreSlot::of(node);
+        let view = Some(slot.view());
         self.node::<K>("cogroup", parents, move |wiring| {
-            let (emission, keeps_before) = wiring.updates(node);
-            let (store, _) = store(wiring, node, keeps_before);
-            let (name, changelog, partition) = (wiring.name(node), wiring.changelog(node), wiring.partition());
+            let at = slot.stand(wiring);
             let ports = Merge::ports(inputs.len(), below.take());
             // In reverse, as everything is wired.
             for (input, port) in inputs.iter().zip(ports).rev() {
-                let (name, store, changelog) = (Arc::clone(&name), store.clone(), Arc::clone(&changelog));
-                let at = Standing { name, store, changelog, partition, emission, keeps_before };
                 let own = Edge::new();
                 own.join(Box::new(port));
-                (input.plain)(at, Arc::clone(&initial), own.take());
+                (input.plain)(at.clone(), Arc::clone(&initial), own.take());
             }
         });
-        Table { graph: Rc::clone(&self.graph), node, edge }
+        Table { graph: Rc::clone(&self.graph), node, edge, view }
     }
 
     /// Groups the records by windows of their event time as well. All streams share one clock: a window closes when the
@@ -210,7 +209,7 @@ impl<K: Key, A: Data, W: Windowing<K, Out = Windowed<K>>> CogroupedBy<K, A, W> {
                 (input.windowed)(number, Arc::clone(&shell), Arc::clone(&initial));
             }
         });
-        Table { graph: Rc::clone(graph), node, edge }
+        Table { graph: Rc::clone(graph), node, edge, view: None }
     }
 }
 

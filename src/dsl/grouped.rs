@@ -5,14 +5,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::route::Repartition;
+use super::stateful::StoreSlot;
 use super::stream::{Item, Stream};
 use super::table::Table;
 use crate::codec::{Data, Key};
 use crate::operators::Reject;
-use crate::operators::aggregate::{Aggregate, Count, Fold, FromInitial, Reduce, Standing, Sum};
+use crate::operators::aggregate::{Aggregate, Count, Fold, FromInitial, Reduce, Sum};
 use crate::operators::combine::Combine;
-use crate::operators::stores::{SharedStore, StoreHandle};
-use crate::state::{Store, StoreOptions};
 use crate::topology::Mistake;
 use crate::topology::graph::{Graph, NodeKind};
 
@@ -305,19 +304,11 @@ fn table<K: Key, V: Data, A: Data, F: Fold<K, V, A>>(
     fold: Arc<F>,
 ) -> Table<K, A> {
     let kind = NodeKind::Stateful { emission: None, keeps_before: false };
-    let (node, edge) = stream.add(label, kind, move |wiring, id, out| {
-        let (name, changelog) = (wiring.name(id), wiring.changelog(id));
-        let (emission, keeps_before) = wiring.updates(id);
-        let cache_bytes = wiring.options().cache_bytes;
-        let options = StoreOptions { name: name.to_string(), keep_before: keeps_before, cache_bytes };
-        let store = SharedStore::new(Store::new(options, wiring.state().clone()));
-        let handle = StoreHandle::new(Arc::clone(&name), Arc::clone(&changelog), store.clone());
-        wiring.add_store(Box::new(handle));
-        let partition = wiring.partition();
-        let at = Standing { name, store, changelog, partition, emission, keeps_before };
-        Aggregate::new(at, Arc::clone(&fold), out)
-    });
+    let slot = StoreSlot::of(stream.graph.borrow().next());
+    let view = slot.view();
+    let (node, edge) =
+        stream.add(label, kind, move |wiring, _, out| Aggregate::new(slot.stand(wiring), Arc::clone(&fold), out));
     // To people a table's values are what is in it, not the changes on its edges.
     stream.graph.borrow_mut().node_mut(node).value_type = std::any::type_name::<A>();
-    Table { graph: stream.graph.clone(), node, edge }
+    Table { graph: stream.graph.clone(), node, edge, view: Some(view) }
 }

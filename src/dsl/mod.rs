@@ -34,6 +34,7 @@
 mod builder;
 mod cogroup;
 mod grouped;
+mod join;
 mod process;
 mod route;
 mod stateful;
@@ -45,6 +46,7 @@ mod suppressed;
 mod table;
 #[cfg(test)]
 mod table_tests;
+mod tables;
 #[cfg(test)]
 pub(crate) mod testing;
 mod topic;

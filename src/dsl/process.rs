@@ -185,6 +185,7 @@ impl<K: Item, V: Item> Stream<K, V> {
                 value_type,
                 location,
                 parents,
+                placed_by: None,
                 wire,
             });
         };

@@ -231,6 +231,7 @@ impl<K: Key, V: Data> Repartition<K, V> {
                 wiring.add_source(Box::new(source.behind_tasks(upstreams)));
             }),
         );
+        stream.graph.borrow_mut().node_mut(id).placed_by = Some(std::any::type_name::<K::Codec>());
         Stream::new(stream.graph, id, edge, false)
     }
 }

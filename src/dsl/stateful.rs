@@ -1,10 +1,12 @@
 //! The store of an operator, while its task is made.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::codec::{Data, Key};
 use crate::operators::changelog::Changelog;
 use crate::operators::stores::{SharedStore, StoreHandle};
+use crate::operators::table_out::Standing;
+use crate::operators::view::View;
 use crate::state::{Store, StoreOptions};
 use crate::topology::Wiring;
 use crate::topology::graph::NodeId;
@@ -15,9 +17,63 @@ pub(super) fn store<K: Key, V: Data>(
     id: NodeId,
     keep_before: bool,
 ) -> (SharedStore<K, V>, Changelog) {
-    let (name, changelog) = (wiring.name(id), wiring.changelog(id));
-    let options = StoreOptions { name: name.to_string(), keep_before, cache_bytes: wiring.options().cache_bytes };
-    let store = SharedStore::new(Store::new(options, wiring.state().clone()));
-    wiring.add_store(Box::new(StoreHandle::new(name, Arc::clone(&changelog), store.clone())));
+    let store = open(wiring, id, keep_before);
+    let changelog = hand_over(wiring, id, &store);
     (store, Changelog::new(changelog, wiring.partition()))
+}
+
+fn open<K: Key, V: Data>(wiring: &Wiring<'_>, id: NodeId, keep_before: bool) -> SharedStore<K, V> {
+    let name = wiring.name(id).to_string();
+    let options = StoreOptions { name, keep_before, cache_bytes: wiring.options().cache_bytes };
+    SharedStore::new(Store::new(options, wiring.state().clone()))
+}
+
+fn hand_over<K: Key, V: Data>(wiring: &mut Wiring<'_>, id: NodeId, store: &SharedStore<K, V>) -> Arc<str> {
+    let (name, changelog) = (wiring.name(id), wiring.changelog(id));
+    wiring.add_store(Box::new(StoreHandle::new(name, Arc::clone(&changelog), store.clone())));
+    changelog
+}
+
+/// How others look rows up in a table, made anew for each task.
+pub(super) type ViewOf<K, V> = Arc<dyn Fn(&mut Wiring<'_>) -> View<K, V> + Send + Sync>;
+
+/// Where a table's store and those who look rows up in it find each other while a task is wired. They are wired first,
+/// since they lie downstream; the table's own operator takes the store, so that the next task gets another.
+pub(super) struct StoreSlot<K: Key, V: Data> {
+    node: NodeId,
+    store: Arc<Mutex<Option<SharedStore<K, V>>>>,
+}
+
+impl<K: Key, V: Data> Clone for StoreSlot<K, V> {
+    fn clone(&self) -> Self {
+        Self { node: self.node, store: Arc::clone(&self.store) }
+    }
+}
+
+impl<K: Key, V: Data> StoreSlot<K, V> {
+    /// The slot of the table that `node` keeps.
+    pub(super) fn of(node: NodeId) -> Self {
+        Self { node, store: Arc::default() }
+    }
+
+    /// How others look rows up.
+    pub(super) fn view(&self) -> ViewOf<K, V> {
+        let slot = self.clone();
+        Arc::new(move |wiring| View::Stored(slot.share(wiring)))
+    }
+
+    fn share(&self, wiring: &Wiring<'_>) -> SharedStore<K, V> {
+        let mut store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
+        store.get_or_insert_with(|| open(wiring, self.node, wiring.updates(self.node).1)).clone()
+    }
+
+    /// Takes the store for the table's own operator and hands it to the task.
+    pub(super) fn stand(&self, wiring: &mut Wiring<'_>) -> Standing<K, V> {
+        let store = self.share(wiring);
+        self.store.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let changelog = hand_over(wiring, self.node, &store);
+        let (emission, keeps_before) = wiring.updates(self.node);
+        let (name, partition) = (wiring.name(self.node), wiring.partition());
+        Standing { name, store, changelog, partition, emission, keeps_before }
+    }
 }

@@ -94,6 +94,7 @@ impl<K: 'static, V: 'static> Stream<K, V> {
             value_type: std::any::type_name::<V2>(),
             location: Location::caller(),
             parents,
+            placed_by: None,
             wire,
         })
     }

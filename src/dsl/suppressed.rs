@@ -60,7 +60,7 @@ impl<K: Key, V: Data> Table<K, V> {
         });
         self.graph.borrow_mut().node_mut(node).value_type = std::any::type_name::<V>();
         self.graph.borrow_mut().agree(Some(node), format!("hold {hold:?}"));
-        Table { graph: Rc::clone(&self.graph), node, edge }
+        Table { graph: Rc::clone(&self.graph), node, edge, view: None }
     }
 }
 

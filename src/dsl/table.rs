@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::panic::Location;
 use std::rc::Rc;
 
+use super::stateful::ViewOf;
 use super::stream::Stream;
 use super::topic::IntoTopic;
 use crate::codec::{Data, Key};
@@ -13,16 +14,20 @@ use crate::operators::to_stream::ToStream;
 use crate::operators::{Change, Edge};
 use crate::topology::graph::{Graph, Node, NodeId, NodeKind, Wire};
 
-/// A table: the newest value of each key, in a store with a changelog. It can be queried even if nothing reads it.
+/// A table: the newest value of each key. One that comes from a topic, a stream or an aggregation has a store with a
+/// changelog; what [`filter`](Self::filter) and [`map_values`](Self::map_values) make of it needs none, and is made anew of
+/// its rows when they are looked up.
 pub struct Table<K: Key, V: Data> {
     pub(super) graph: Rc<RefCell<Graph>>,
     pub(super) node: NodeId,
     pub(super) edge: Edge<K, Change<V>>,
+    /// How others look rows up in it; `None` where it has no rows that can be looked up.
+    pub(super) view: Option<ViewOf<K, V>>,
 }
 
 impl<K: Key, V: Data> Clone for Table<K, V> {
     fn clone(&self) -> Self {
-        Self { graph: Rc::clone(&self.graph), node: self.node, edge: self.edge.clone() }
+        Self { graph: Rc::clone(&self.graph), node: self.node, edge: self.edge.clone(), view: self.view.clone() }
     }
 }
 
@@ -68,7 +73,7 @@ impl<K: Key, V: Data> Table<K, V> {
         let (above, edge) = (self.edge.clone(), Edge::new());
         let below = edge.clone();
         let wire: Wire = Box::new(move |_| above.join(Box::new(ToStream::new(below.take()))));
-        let node = self.add("to-stream", NodeKind::Stateless, wire);
+        let node = self.add::<V>("to-stream", NodeKind::Stateless, wire);
         Stream::new(Rc::clone(&self.graph), node, edge, false)
     }
 
@@ -83,19 +88,20 @@ impl<K: Key, V: Data> Table<K, V> {
             let write = ChangesToTopic(wiring.topic(&name));
             above.join(Box::new(Sink::<K, Change<V>, _, _, _>::new(wiring.name(id), write, key, value)));
         });
-        self.add("to", NodeKind::Sink { topic: Some(topic), updates: true }, wire);
+        self.add::<V>("to", NodeKind::Sink { topic: Some(topic), updates: true }, wire);
     }
 
     #[track_caller]
-    fn add(&self, label: &'static str, kind: NodeKind, wire: Wire) -> NodeId {
+    pub(super) fn add<V2>(&self, label: &'static str, kind: NodeKind, wire: Wire) -> NodeId {
         self.graph.borrow_mut().add(Node {
             kind,
             label,
             named: None,
             key_type: std::any::type_name::<K>(),
-            value_type: std::any::type_name::<V>(),
+            value_type: std::any::type_name::<V2>(),
             location: Location::caller(),
             parents: vec![self.node],
+            placed_by: None,
             wire,
         })
     }

@@ -12,15 +12,11 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::repartition::broker_timestamp;
-use super::stores::SharedStore;
+use super::table_out::{Standing, TableOut};
 use super::{Change, Cx, DropReason, Out, Push, Reject, Signal};
-use crate::broker::{OutgoingRecord, Partitioning};
 use crate::codec::{Data, Key};
-use crate::error::Result;
-use crate::record::{Headers, Record};
+use crate::record::Record;
 use crate::state::{Origin, Row, Store};
-use crate::time::Timestamp;
 
 /// When a table hands its updates on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -108,30 +104,10 @@ where
     }
 }
 
-/// Where an [`Aggregate`] stands: its store, and how it lets updates go.
-pub struct Standing<K: Key, A: Data> {
-    /// The operator's and the store's name.
-    pub name: Arc<str>,
-    /// The store.
-    pub store: SharedStore<K, A>,
-    /// The actual name of the store's changelog.
-    pub changelog: Arc<str>,
-    /// The task's partition, which is the changelog's as well.
-    pub partition: u32,
-    /// When updates go out.
-    pub emission: Emission,
-    /// True where something downstream needs the value before.
-    pub keeps_before: bool,
-}
-
 /// Keeps one value a key.
 pub struct Aggregate<K: Key, V, A: Data, F> {
-    at: Standing<K, A>,
+    table: TableOut<K, A>,
     fold: Arc<F>,
-    updates: Vec<Record<K, Change<A>>>,
-    seen: Timestamp,
-    told: Timestamp,
-    out: Out<K, Change<A>>,
     of: PhantomData<fn(V)>,
 }
 
@@ -139,7 +115,7 @@ impl<K: Key, V: Data, A: Data, F: Fold<K, V, A>> Aggregate<K, V, A, F> {
     /// An aggregation by `fold`.
     #[must_use]
     pub const fn new(at: Standing<K, A>, fold: Arc<F>, out: Out<K, Change<A>>) -> Self {
-        Self { at, fold, updates: Vec::new(), seen: Timestamp::MIN, told: Timestamp::MIN, out, of: PhantomData }
+        Self { table: TableOut::new(at, out), fold, of: PhantomData }
     }
 
     /// Adds one record to its row.
@@ -149,65 +125,35 @@ impl<K: Key, V: Data, A: Data, F: Fold<K, V, A>> Aggregate<K, V, A, F> {
             Ok(row) => row,
             Err(error) => return cx.stop(error),
         };
-        let each = self.at.emission == Emission::EachUpdate;
+        let (each, tells_before) = (self.table.each(), self.table.tells_before());
         let slot = store.row_mut(row);
-        let old = if each && self.at.keeps_before { slot.as_ref().map(|row| row.value.clone()) } else { None };
+        let old = if tells_before { slot.as_ref().map(|row| row.value.clone()) } else { None };
         let newest = slot.as_ref().map_or(timestamp, |row| row.timestamp.max(timestamp));
         let folded = match slot {
             Some(row) => self.fold.next(&key, &mut row.value, value).map(|()| row.timestamp = newest),
             None => self.fold.first(&key, value).map(|value| *slot = Some(Row { value, timestamp: newest })),
         };
         if let Err(reject) = folded {
-            return cx.refuse(input, reject, &self.at.name);
+            return cx.refuse(input, reject, self.table.name());
         }
         slot.take_if(|row| row.value.is_null());
         let new = if each { slot.as_ref().map(|row| row.value.clone()) } else { None };
         // The result is later than its record, and so less far behind.
         let behind = behind.saturating_sub(newest.millis_since(timestamp));
+        let origin = Origin { timestamp: newest, behind, watermark, input, headers };
         if each {
-            let (value, headers) = (Change { old, new }, headers.clone());
-            self.updates.push(Record { key, value, timestamp: newest, behind, watermark, input, headers });
+            self.table.update(key, Change { old, new }, &origin);
         }
-        *store.origin_mut(row) = Origin { timestamp: newest, behind, watermark, input, headers };
-    }
-
-    /// Writes the changelog, and lets go of what was held back.
-    fn flush(&mut self, cx: &mut Cx) -> Result<()> {
-        let topic = cx.out.topic(&self.at.changelog);
-        let each_commit = self.at.emission == Emission::EachCommit;
-        let (partitioning, watermark) = (Partitioning::Fixed(self.at.partition), self.told);
-        let updates = &mut self.updates;
-        self.at.store.lock().flush(|changed| {
-            let origin = changed.origin;
-            cx.out.push(&OutgoingRecord {
-                topic,
-                partitioning,
-                key: Some(changed.key_bytes),
-                value: changed.row_bytes,
-                timestamp: broker_timestamp(origin.timestamp, cx.wall),
-                headers: &Headers::NONE,
-                input: origin.input,
-            });
-            // A row that came and went between two commits was never there for anybody else.
-            if each_commit && (changed.existed || changed.row.is_some()) {
-                let old = changed.before.map(|row| row.value.clone());
-                let value = Change { old, new: changed.row.map(|row| row.value.clone()) };
-                let (key, headers) = (changed.key.clone(), origin.headers.clone());
-                let (timestamp, behind, input) = (origin.timestamp, origin.behind, origin.input);
-                updates.push(Record { key, value, timestamp, behind, watermark, input, headers });
-            }
-            Ok(())
-        })
+        *store.origin_mut(row) = origin;
     }
 }
 
 impl<K: Key, V: Data, A: Data, F: Fold<K, V, A>> Push<K, V> for Aggregate<K, V, A, F> {
     fn push(&mut self, batch: &mut Vec<Record<K, V>>, cx: &mut Cx) {
-        // Let go of before anything goes downstream, where the same store may be read.
-        let shared = self.at.store.clone();
+        let shared = self.table.store();
         let mut store = shared.lock();
         for record in batch.drain(..) {
-            self.seen = self.seen.max(record.watermark);
+            self.table.saw(record.watermark);
             if record.value.is_null() {
                 cx.drops.count(DropReason::NullValue);
                 continue;
@@ -218,27 +164,10 @@ impl<K: Key, V: Data, A: Data, F: Fold<K, V, A>> Push<K, V> for Aggregate<K, V, 
             }
         }
         drop(store);
-        self.out.push(&mut self.updates, cx);
+        self.table.push(cx);
     }
 
     fn signal(&mut self, signal: Signal, cx: &mut Cx) {
-        let flush = signal == Signal::Flush;
-        match signal {
-            Signal::Watermark(watermark) => self.seen = self.seen.max(watermark),
-            Signal::Idle => return self.out.signal(signal, cx),
-            Signal::Flush => {
-                if let Err(error) = self.flush(cx) {
-                    return cx.stop(error);
-                }
-                self.out.push(&mut self.updates, cx);
-            }
-        }
-        if (flush || self.at.emission == Emission::EachUpdate) && self.seen > self.told {
-            self.told = self.seen;
-            self.out.signal(Signal::Watermark(self.told), cx);
-        }
-        if flush {
-            self.out.signal(Signal::Flush, cx);
-        }
+        self.table.signal(signal, cx);
     }
 }

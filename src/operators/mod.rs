@@ -15,6 +15,7 @@ pub mod flat_map;
 #[cfg(test)]
 pub(crate) mod flaws;
 pub mod frame_source;
+pub mod latest;
 pub mod map;
 pub mod merge;
 pub mod peek;
@@ -31,6 +32,10 @@ pub mod source;
 mod source_tests;
 pub mod stores;
 pub mod suppress;
+pub mod table_filter;
+pub mod table_join;
+pub mod table_map;
+pub mod table_out;
 pub mod timed;
 #[cfg(test)]
 mod timed_tests;
@@ -38,6 +43,7 @@ pub mod to_stream;
 pub mod top;
 pub mod topic_source;
 pub mod upstreams;
+pub mod view;
 pub mod window;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -225,11 +231,13 @@ pub enum DropReason {
     Duplicate,
     /// An event time further ahead than the source allows.
     TooFarAhead,
+    /// An inner join found no partner.
+    JoinMiss,
 }
 
 impl DropReason {
     /// All reasons.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Unreadable,
         Self::NullKey,
         Self::NullValue,
@@ -245,6 +253,7 @@ impl DropReason {
         Self::Expired,
         Self::Duplicate,
         Self::TooFarAhead,
+        Self::JoinMiss,
     ];
 
     /// The label's value.
@@ -266,6 +275,7 @@ impl DropReason {
             Self::Expired => "expired",
             Self::Duplicate => "duplicate",
             Self::TooFarAhead => "too_far_ahead",
+            Self::JoinMiss => "join_miss",
         }
     }
 }

@@ -2,10 +2,11 @@
 
 use std::sync::{Arc, Mutex};
 
-use super::aggregate::{Aggregate, Emission, Reduce, Standing};
+use super::aggregate::{Aggregate, Emission, Reduce};
 use super::combine::Combine;
 use super::merge::Merge;
 use super::stores::SharedStore;
+use super::table_out::Standing;
 use super::{Change, Cx, Edge, Out, Push, Signal};
 use crate::record::{Headers, InputNumber, Record};
 use crate::state::{Store, StoreOptions, TaskState};

@@ -103,6 +103,23 @@ where
     }
 }
 
+/// Event time as another has it; a null value, which has none, has Kafka's timestamp of the record.
+#[derive(Clone, Copy, Debug)]
+pub struct OrStamped<E>(pub E);
+
+impl<K, V, E: EventTime<K, V>> EventTime<K, Option<V>> for OrStamped<E> {
+    fn of(&self, key: &K, value: &Option<V>, stamped: Option<Timestamp>, wall: Timestamp) -> Result<Timestamp, Reject> {
+        match value {
+            Some(value) => self.0.of(key, value, stamped, wall),
+            None => FromRecord.of(key, &(), stamped, wall),
+        }
+    }
+
+    fn measure(&self, stamped: Option<Timestamp>, wall: Timestamp) -> Timestamp {
+        self.0.measure(stamped, wall)
+    }
+}
+
 /// Decodes the messages of a user's topic.
 pub struct TopicDecoder<KC, VC, E> {
     key: KC,

@@ -80,6 +80,8 @@ pub struct Node {
     pub location: &'static Location<'static>,
     /// Where its records come from.
     pub parents: Vec<NodeId>,
+    /// The codec whose bytes of the key have decided the records' partition; `None` where that is as with the parents.
+    pub placed_by: Option<&'static str>,
     pub(crate) wire: Wire,
 }
 
@@ -165,6 +167,30 @@ impl Graph {
     #[must_use]
     pub fn children(&self, id: NodeId) -> Vec<NodeId> {
         self.iter().filter(|(_, node)| node.parents.contains(&id)).map(|(child, _)| child).collect()
+    }
+
+    /// Something below `table` asks what each row was before an update: whoever keeps the rows must tell.
+    pub(crate) fn want_before(&mut self, table: NodeId) {
+        let mut open = vec![table];
+        while let Some(id) = open.pop() {
+            let node = self.node_mut(id);
+            if let NodeKind::Stateful { keeps_before, .. } = &mut node.kind {
+                *keeps_before = true;
+            }
+            // What holds updates back, and what is made of other tables, tells what it is told.
+            if matches!(node.kind, NodeKind::Stateless) || matches!(node.label, "suppress-for" | "until-close") {
+                open.extend(node.parents.clone());
+            }
+        }
+    }
+
+    /// The codecs by whose bytes of the key the records of a node were placed, and where that was declared.
+    pub(super) fn placings(&self, id: NodeId) -> Vec<(&'static str, NodeId)> {
+        let node = self.node(id);
+        match node.placed_by {
+            Some(codec) => vec![(codec, id)],
+            None => node.parents.iter().flat_map(|parent| self.placings(*parent)).collect(),
+        }
     }
 
     /// True where the records of a stream are a table's updates, with the table's own keys.

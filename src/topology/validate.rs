@@ -5,6 +5,7 @@ use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
 
+use super::describe::short_type;
 use super::graph::{Graph, Node, NodeKind};
 use super::names::topic_name_mistake;
 use crate::error::{Error, ErrorKind};
@@ -134,6 +135,7 @@ pub(super) fn check(name: &str, graph: &Graph, names: &[Arc<str>], mistakes: &mu
             _ => {}
         }
     }
+    check_placing(graph, mistakes);
     for (id, node) in graph.iter() {
         // Sub-topologies are called by what they read, and so are their directories.
         if matches!(node.kind, NodeKind::RepartitionSink { .. })
@@ -157,6 +159,26 @@ pub(super) fn check(name: &str, graph: &Graph, names: &[Arc<str>], mistakes: &mu
                  use the stream itself, or repartition()"
             );
             mistakes.push(Mistake::between(node.location, source.location, message));
+        }
+    }
+}
+
+/// Records meet by key: equal keys must have been placed by the same bytes.
+fn check_placing(graph: &Graph, mistakes: &mut Vec<Mistake>) {
+    for (_, node) in graph.iter() {
+        if node.parents.len() < 2 || matches!(node.kind, NodeKind::Merge) {
+            continue;
+        }
+        let placings: Vec<_> = node.parents.iter().flat_map(|parent| graph.placings(*parent)).collect();
+        let Some((first, _)) = placings.first() else { continue };
+        if let Some((other, source)) = placings.iter().find(|(codec, _)| codec != first) {
+            let message = format!(
+                "keys that meet here are written by different codecs, {} and {}: equal keys would lie in different \
+                 partitions; put repartition() before it on one side",
+                short_type(first),
+                short_type(other)
+            );
+            mistakes.push(Mistake::between(node.location, graph.node(*source).location, message));
         }
     }
 }

@@ -17,10 +17,7 @@ use serde::Deserialize;
 
 /// The topologies that are not built yet, by what they wait for. A case of any other unknown topology is a failure.
 const NOT_BUILT_YET: [(&str, &[&str]); 2] = [
-    (
-        "tables as sources and their operators",
-        &["stream-to-table", "table-filter", "table-group-by-count", "table-group-by-sum", "table-map-values"],
-    ),
+    ("tables as sources and their operators", &["table-group-by-count", "table-group-by-sum"]),
     (
         "joins",
         &[
@@ -32,8 +29,6 @@ const NOT_BUILT_YET: [(&str, &[&str]); 2] = [
             "stream-stream-inner-asymmetric",
             "stream-stream-left",
             "stream-stream-outer",
-            "stream-table-inner",
-            "stream-table-left",
             "stream-versioned-table-inner",
             "table-table-inner",
             "table-table-left",
@@ -50,6 +45,23 @@ const NOT_BUILT_YET: [(&str, &[&str]); 2] = [
 /// windows that are never sent. The last record of each case closes all that are open in that way.
 const GIVES_MORE: [&str; 4] =
     ["hopping-sum-on-close", "session-count-on-close", "sliding-count-on-close", "tumbling-count-on-close"];
+
+/// The topologies in which ours gives less on purpose: a row that a table's filter never held for is not told downstream,
+/// where the original sends a tombstone for each of its updates.
+const GIVES_LESS: [&str; 1] = ["table-filter"];
+
+/// The outputs of the original without deletions of what had not been told before.
+fn without_empty_deletions(outputs: &[Output]) -> Vec<Output> {
+    let mut told = BTreeSet::new();
+    let needed = outputs.iter().filter(|output| match output.value {
+        Some(_) => {
+            told.insert(&output.key);
+            true
+        }
+        None => told.remove(&output.key),
+    });
+    needed.cloned().collect()
+}
 
 /// Whether the original forgets the window of this result before it could send it.
 fn is_forgotten(case: &Case, output: &Output) -> bool {
@@ -186,6 +198,10 @@ fn verdict(case: &Case, topology: Topology) -> Option<String> {
         Ok(mut got) => {
             if GIVES_MORE.contains(&case.topology.as_str()) {
                 got.retain(|output| !is_forgotten(case, output));
+            }
+            if GIVES_LESS.contains(&case.topology.as_str()) {
+                let outputs = without_empty_deletions(&case.outputs);
+                return difference(&Case { outputs, ..case.clone() }, &got);
             }
             difference(case, &got)
         }

@@ -9,7 +9,7 @@ use millstream::dsl::{Cogrouped, Setup, WindowedBy, Windowing};
 use millstream::operators::Reject;
 use millstream::operators::processor::{Context, Processor, Stored, Timer};
 use millstream::window::{HoppingWindows, SessionWindows, SlidingWindows, TumblingWindows, Windowed};
-use millstream::{Builder, Data, Grouped, Record, Table, Timestamp, Topic, Topology};
+use millstream::{Builder, Data, Grouped, Record, Stream, Table, Timestamp, Topic, Topology};
 
 /// The stateless topologies get no nulls.
 const IN: Topic<String, String> = Topic::new("in");
@@ -22,7 +22,7 @@ const UPDATES_OUT: Topic<String, Option<String>> = Topic::new("out");
 type Declare = fn(&Builder);
 
 /// The topologies that are built, by name.
-pub(super) const ALL: [(&str, Declare); 23] = [
+pub(super) const ALL: [(&str, Declare); 28] = [
     ("aggregate-concat", aggregate_concat),
     ("cogroup", |b| cogrouped(b).aggregate(String::new).to(OUT)),
     ("cogroup-tumbling", |b| write_windows(&cogrouped(b).windowed(TUMBLING_FOR_AN_HOUR).aggregate(String::new))),
@@ -41,7 +41,12 @@ pub(super) const ALL: [(&str, Declare); 23] = [
     ("sliding-count", |b| counts(&grouped(b).windowed(SLIDING))),
     ("sliding-count-on-close", |b| counts(&grouped(b).windowed(SLIDING).on_close())),
     ("split-and-merge", split_and_merge),
+    ("stream-table-inner", |b| left(b).join(&right(b), |_, left, right| joined(&left, Some(right))).to(OUT)),
+    ("stream-table-left", |b| left(b).left_join(&right(b), |_, left, right| joined(&left, right)).to(OUT)),
+    ("stream-to-table", |b| b.source(NULLABLE_IN).stream().to_table_with_tombstones().to(OUT)),
     ("suppress-time-limit", |b| write_counts(&b.source(IN).stream().group_by_key().count().suppress_for(TEN))),
+    ("table-filter", |b| b.table(IN).filter(|_, value| number(value) % 2 == 0).to(OUT)),
+    ("table-map-values", |b| b.table(IN).map_values(|_, value| format!("x{value}")).to(OUT)),
     ("tumbling-count", |b| counts(&grouped(b).windowed(TumblingWindows::of(TEN)))),
     ("tumbling-count-final", |b| write_windows(&grouped(b).windowed(TUMBLING).count().until_close())),
     ("tumbling-count-on-close", |b| counts(&grouped(b).windowed(TUMBLING).on_close())),
@@ -67,6 +72,21 @@ fn present(value: Option<String>) -> String {
 
 fn write_counts(counts: &Table<String, u64>) {
     counts.to_stream().map_values(|count| count.map(|count| count.to_string())).to(UPDATES_OUT);
+}
+
+/// The stream of a join, whose nulls it must leave out.
+fn left(b: &Builder) -> Stream<String, Option<String>> {
+    b.source(Topic::<String, Option<String>>::new("left")).stream()
+}
+
+/// The table of a join.
+fn right(b: &Builder) -> Table<String, String> {
+    b.table(Topic::<String, String>::new("right"))
+}
+
+#[expect(clippy::ref_option, reason = "it is the value of a record")]
+fn joined(left: &Option<String>, right: Option<&String>) -> String {
+    format!("{}+{}", left.as_deref().unwrap_or("null"), right.map_or("null", String::as_str))
 }
 
 fn filter_map_flatmap(b: &Builder) {

@@ -1,0 +1,87 @@
+//! Joins of a stream with a table.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::stream::{Item, Stream};
+use super::table::Table;
+use crate::codec::{Data, Key};
+use crate::operators::Edge;
+use crate::operators::table_join::TableJoin;
+use crate::topology::Mistake;
+use crate::topology::graph::NodeKind;
+
+impl<K: Key, V: Data> Stream<K, V> {
+    /// Each record with the table's row of its key. A record without a row is dropped and counted as `join_miss`, one with
+    /// a null value as `null_value`. A change of the table makes no result: it concerns the records after it, by event
+    /// time as far as the task can tell. The result has the record's time and headers.
+    ///
+    /// Where the stream's key may have changed since its records were placed by it, they are shuffled first. The topics
+    /// of both sides must have equally many partitions, and their keys must be written by one codec.
+    ///
+    /// ```
+    /// # use millstream::testing::Driver;
+    /// # use millstream::{Builder, Topic};
+    /// # const VISITS: Topic<String, String> = Topic::new("visits");
+    /// # const USERS: Topic<String, String> = Topic::new("users");
+    /// # const NAMED: Topic<String, String> = Topic::new("named");
+    /// let b = Builder::new("named");
+    /// let users = b.table(USERS);
+    /// b.source(VISITS).stream().join(&users, |_, page, name| format!("{name} looked at {page}")).to(NAMED);
+    /// let mut driver = Driver::builder(b.build()?).start()?;
+    /// driver.send(&USERS, &"u1".to_owned(), &"Ada".to_owned(), 1)?;
+    /// driver.send(&VISITS, &"u1".to_owned(), &"/index".to_owned(), 2)?;
+    /// driver.send(&VISITS, &"u2".to_owned(), &"/index".to_owned(), 3)?;
+    /// driver.settle()?;
+    /// assert_eq!(driver.take_values(&NAMED)?, [("u1".to_owned(), "Ada looked at /index".to_owned())]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[track_caller]
+    pub fn join<T: Data, O: Item>(
+        &self,
+        table: &Table<K, T>,
+        f: impl Fn(&K, V, &T) -> O + Send + Sync + 'static,
+    ) -> Stream<K, O> {
+        self.join_table("join", table, move |key, value, row| row.map(|row| f(key, value, row)))
+    }
+
+    /// As [`join`](Self::join), and a record without a row is joined with `None`.
+    #[track_caller]
+    pub fn left_join<T: Data, O: Item>(
+        &self,
+        table: &Table<K, T>,
+        f: impl Fn(&K, V, Option<&T>) -> O + Send + Sync + 'static,
+    ) -> Stream<K, O> {
+        self.join_table("left-join", table, move |key, value, row| Some(f(key, value, row)))
+    }
+
+    #[track_caller]
+    fn join_table<T: Data, O: Item>(
+        &self,
+        label: &'static str,
+        table: &Table<K, T>,
+        f: impl Fn(&K, V, Option<&T>) -> Option<O> + Send + Sync + 'static,
+    ) -> Stream<K, O> {
+        let edge: Edge<K, O> = Edge::new();
+        if !Rc::ptr_eq(&self.graph, &table.graph) {
+            let at = std::panic::Location::caller();
+            let mistake =
+                Mistake::at(at, "a stream and a table of two builders cannot be joined: declare both with one");
+            self.graph.borrow_mut().mistakes.push(mistake.clone());
+            table.graph.borrow_mut().mistakes.push(mistake);
+            return Stream::new(Rc::clone(&self.graph), self.node, edge, false);
+        }
+        let (f, (table, view)) = (Arc::new(f), table.with_view());
+        let stream = self.placed("by-join");
+        let (above, below) = (stream.edge.clone(), edge.clone());
+        let node = stream.node::<K, O>(
+            label,
+            NodeKind::Stateless,
+            vec![stream.node, table.node],
+            Box::new(move |wiring| {
+                above.join(Box::new(TableJoin::new(view(wiring), Arc::clone(&f), below.take())));
+            }),
+        );
+        Stream::new(stream.graph, node, edge, false)
+    }
+}
