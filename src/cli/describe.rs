@@ -9,7 +9,7 @@ use crate::topology::Topology;
 
 pub(super) fn describe(catalog: &Catalog, arguments: &DescribeArguments) -> Result<(), Failure> {
     let entry = catalog.topology(&arguments.topology)?;
-    let topology = (entry.build)(BadInput::Fail, &arguments.own.assign(entry)?)?;
+    let topology = (entry.build)(BadInput::Fail, &arguments.own.assign(entry)?).map_err(Failure::of_build)?;
     print(&render(&topology, arguments.format))
 }
 

@@ -21,6 +21,14 @@ impl Failure {
         }
     }
 
+    /// A topology refuses to be built: with settings that it cannot work by, the command line is wrong.
+    pub(super) fn of_build(error: Error) -> Self {
+        match error.kind() {
+            ErrorKind::Config => Self::Usage(error.to_string()),
+            _ => Self::Error(error),
+        }
+    }
+
     /// Standard output could not be written.
     pub(super) fn output(error: io::Error) -> Self {
         Self::Error(Error::new(ErrorKind::Config, "cannot write to standard output").caused_by(error))

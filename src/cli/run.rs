@@ -44,7 +44,7 @@ fn run_all(topologies: Vec<Topology>, settings: &Layer) -> Result<(), Failure> {
     };
     let broker = connect::kafka(bootstrap_servers, settings.property.as_map())?;
     let stop = signals::listen(|| {})?;
-    tracing::info!(?settings, "starting");
+    tell(settings);
     let descriptions = describe::all(&topologies);
     let metrics = Metrics::new();
     let names: Vec<String> = topologies.iter().map(|topology| topology.name().to_owned()).collect();
@@ -57,6 +57,22 @@ fn run_all(topologies: Vec<Topology>, settings: &Layer) -> Result<(), Failure> {
     left_out::tell(&metrics, names.iter().map(String::as_str));
     tracing::info!("stopped in good order");
     Ok(())
+}
+
+/// What the process runs by, in one line. Of properties only the names: there are passwords among them.
+fn tell(settings: &Layer) {
+    let config = config(settings);
+    let properties: Vec<&str> = settings.property.as_map().keys().map(String::as_str).collect();
+    tracing::info!(
+        bootstrap_servers = settings.bootstrap_servers.as_deref().unwrap_or_default(),
+        application_id = config.application,
+        threads = config.threads,
+        guarantee = ?config.guarantee,
+        commit_interval = ?config.commit_interval,
+        state = settings.state_dir.as_ref().map_or_else(|| "in memory".to_owned(), |path| path.display().to_string()),
+        properties = properties.join(","),
+        "starting"
+    );
 }
 
 /// Builds the topologies, all before one starts: a mistake is told before anything has happened.
@@ -72,7 +88,7 @@ fn build(catalog: &Catalog, names: &[String], settings: &Layer) -> Result<Vec<To
         if own != Settings::default() {
             tracing::info!(topology = entry.name, settings = %own, "with settings of its own");
         }
-        topologies.push((entry.build)(bad_input.clone(), &own)?);
+        topologies.push((entry.build)(bad_input.clone(), &own).map_err(Failure::of_build)?);
     }
     Ok(topologies)
 }

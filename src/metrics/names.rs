@@ -48,7 +48,8 @@ metrics! {
     RECORDS_IN = Counter "records_in_total" ["topic"]
         "Records read from a topic and processed, counted when their transaction commits.";
     RECORDS_OUT = Counter "records_out_total" ["topic"]
-        "Records written to a topic, counted when their transaction commits.";
+        "Messages written to a topic, counted when their transaction commits. One message of a repartition topic carries many \
+         records, which the reading side counts.";
     RECORDS_DROPPED = Counter "records_dropped_total" ["topic", "reason"]
         "Records that did not go the usual way, by the source topic they came from and the reason.";
     DEAD_LETTERS = Counter "dead_letters_total" ["topic"]

@@ -421,7 +421,8 @@ fn unusable(partition: &TopicPartition, bad: &Bad) -> Error {
     if bad.fatal {
         return error;
     }
-    error.remedy("mend its producer, or give its source a policy for bad input: skip, or a dead-letter topic")
+    error.remedy("mend its producer, or give its source a policy for bad input: skip, or a dead-letter topic (--bad-input on the \
+         command line)")
 }
 
 /// Writes the original bytes to the dead-letter topic, with the reason in headers.
@@ -434,6 +435,7 @@ fn dead_letter(out: &mut Outgoing, topic: &str, partition: &TopicPartition, bad:
         ("millstream.error.partition", partition.partition.to_string()),
         ("millstream.error.offset", bad.offset.to_string()),
         ("millstream.error.index", bad.index.to_string()),
+        ("millstream.error.timestamp", bad.timestamp.map_or_else(String::new, |at| at.millis().to_string())),
     ] {
         headers.push(name, Some(value.into_bytes()));
     }

@@ -97,3 +97,22 @@ fn a_wrong_flag_is_a_usage_error() {
     assert_eq!(failed(&["--rate", "3", "topologies"]).0, Some(2));
     assert_eq!(failed(&["topologies", "--log-level", "millstream=loud"]).0, Some(2));
 }
+
+#[test]
+fn a_setting_that_a_topology_cannot_work_by_is_a_usage_error() {
+    for setting in ["window=500ms", "most=0"] {
+        let (code, error) = failed(&["describe", "clickstream-referrers", "--set", setting]);
+        assert_eq!(code, Some(2), "{error}");
+    }
+}
+
+#[test]
+fn a_record_that_stops_a_run_is_named_with_what_to_do() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("in.jsonl");
+    std::fs::write(&file, "no purchase\n").unwrap();
+    let input = format!("demo.purchases={}", file.display());
+    let (code, error) = failed(&["local", "running-totals", "--input", &input]);
+    assert_eq!(code, Some(1));
+    assert!(error.contains("offset 0") && error.contains("--bad-input"), "{error}");
+}

@@ -83,7 +83,15 @@ pub fn topology(bad_input: BadInput, settings: &Settings) -> Result<Topology> {
     let (window, silent_for) = (settings.get(&WINDOW), settings.get(&SILENT_FOR));
     let referrers = Span { window: window_seconds(window)?, silent: seconds(silent_for) };
     let resources = Span { silent: 0, ..referrers };
-    let most = usize::try_from(settings.get(&MOST).max(1)).unwrap_or(usize::MAX);
+    let most = match settings.get(&MOST) {
+        0 => {
+            return Err(Error::new(
+                ErrorKind::Config,
+                "most must be 1 or more: 0 referrers of a resource tell nothing",
+            ));
+        }
+        most => usize::try_from(most).unwrap_or(usize::MAX),
+    };
 
     let b = Builder::new(NAME);
     b.agree_on("window", referrers.window);

@@ -21,7 +21,8 @@ use crate::topology::Topology;
 pub(super) fn local(catalog: &Catalog, arguments: &LocalArguments) -> Result<(), Failure> {
     let entry = catalog.topology(&arguments.topology)?;
     let settings = arguments.own.assign(entry)?;
-    let topology = (entry.build)(arguments.bad_input.clone().unwrap_or_default(), &settings)?;
+    let bad_input = arguments.bad_input.clone().unwrap_or_default();
+    let topology = (entry.build)(bad_input, &settings).map_err(Failure::of_build)?;
     check_topics(&topology, arguments)?;
     let outputs = chosen_outputs(&topology, arguments);
     let clock = Arc::new(SystemClock::new());
