@@ -7,10 +7,12 @@
 //! - [`validate`]: all mistakes of a declaration at once.
 //! - [`wiring`]: the operators of one task.
 //! - [`describe`]: the plan for people.
+//! - [`lock`]: what was deployed last, and what a change does to it.
 
 pub mod describe;
 pub mod graph;
 pub mod layout;
+pub mod lock;
 pub mod names;
 pub mod plan;
 mod resolve;
