@@ -17,6 +17,7 @@ pub use batch::{Batch, Outgoing, OutgoingRecord, Partitioning, RawRecord};
 
 use crate::error::{Error, Result};
 use crate::record::{InputNumber, Offset, TopicPartition};
+use crate::time::Timestamp;
 
 /// What a topic is like.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,6 +73,19 @@ pub trait Broker: Send + Sync + 'static {
     /// When the broker cannot be reached or refuses.
     fn create_topics(&self, topics: &[NewTopic]) -> Result<()>;
 
+    /// All topics that may be seen, with the numbers of their partitions.
+    ///
+    /// # Errors
+    /// When the broker cannot be reached or refuses.
+    fn list_topics(&self) -> Result<BTreeMap<String, u32>>;
+
+    /// Deletes topics with all that they hold, and waits until they are gone; one that does not exist is no error. What
+    /// groups have committed for them goes as well, sooner or later.
+    ///
+    /// # Errors
+    /// When the broker cannot be reached or refuses: some may then be gone.
+    fn delete_topics(&self, names: &[&str]) -> Result<()>;
+
     /// The end of each partition: the offset that the next record gets.
     ///
     /// # Errors
@@ -83,6 +97,13 @@ pub trait Broker: Send + Sync + 'static {
     /// # Errors
     /// When the broker cannot be reached or a partition does not exist.
     fn start_offsets(&self, partitions: &[TopicPartition]) -> Result<Vec<Offset>>;
+
+    /// The first offset of each partition whose record has this Kafka timestamp or a later one; `None` where there is no
+    /// such record.
+    ///
+    /// # Errors
+    /// When the broker cannot be reached or a partition does not exist.
+    fn offsets_at(&self, partitions: &[TopicPartition], time: Timestamp) -> Result<Vec<Option<Offset>>>;
 
     /// Deletes the records before each offset.
     ///
@@ -101,6 +122,13 @@ pub trait Broker: Send + Sync + 'static {
     /// # Errors
     /// When the broker cannot be reached or refuses.
     fn committed(&self, group: &str, partitions: &[TopicPartition]) -> Result<Vec<Option<CommittedOffset>>>;
+
+    /// Commits offsets, with their texts, for a group that has no members.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Fenced`](crate::ErrorKind) where the group has members; when a partition does not exist, or the broker
+    /// cannot be reached or refuses.
+    fn commit_for(&self, group: &str, offsets: &[CommittedOffset]) -> Result<()>;
 
     /// A stream thread's connection. It has joined nothing until it subscribes.
     ///

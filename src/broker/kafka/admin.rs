@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::errors::{error, error_at};
+use super::errors::{error, error_at, is_missing};
+use super::native::admin::Place;
 use super::native::list::Element;
 use super::native::{Client, Code, Failure, Role};
 use super::settings::Properties;
-use crate::broker::{GroupMember, Isolation, NewTopic, TopicDescription};
+use crate::broker::{GroupMember, NewTopic, TopicDescription};
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::{Offset, TopicPartition};
 use crate::time::{Clock, SystemClock};
@@ -122,13 +123,42 @@ impl Admin {
         Ok(())
     }
 
-    pub(super) fn offsets(&self, of: &[TopicPartition], isolation: Option<Isolation>) -> Result<Vec<Offset>> {
+    pub(super) fn list_topics(&self) -> Result<BTreeMap<String, u32>> {
+        self.asked("listing the topics", || self.client.list_topics(TIMEOUT))
+    }
+
+    pub(super) fn delete_topics(&self, names: &[&str]) -> Result<()> {
+        if names.is_empty() {
+            return Ok(());
+        }
+        let doing = format!("deleting {}", names.join(", "));
+        self.asked(&doing, || {
+            let failed = self.client.delete_topics(names, TIMEOUT)?;
+            match failed.into_iter().find(|(_, failure)| !is_missing(failure.code)) {
+                Some((name, failure)) => Err(Failure { text: format!("topic {name}: {}", failure.text), ..failure }),
+                None => Ok(()),
+            }
+        })?;
+        // The controller has let them go; the brokers hear of it a moment later.
+        let deadline = self.clock.elapsed() + PATIENCE;
+        while !self.partitions(names)?.is_empty() {
+            if self.clock.elapsed() > deadline {
+                let text = format!("{doing}: they were deleted, but the brokers still show them");
+                return Err(Error::new(ErrorKind::Broker, text).remedy("try again"));
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Ok(())
+    }
+
+    /// Offsets of partitions; −1 where a time has none.
+    pub(super) fn offsets(&self, of: &[TopicPartition], place: Place) -> Result<Vec<Offset>> {
         if of.is_empty() {
             return Ok(Vec::new());
         }
         let doing = "asking for the offsets of partitions";
         let listed = self.asked(doing, || {
-            let listed = self.client.list_offsets(of, isolation, TIMEOUT)?;
+            let listed = self.client.list_offsets(of, place, TIMEOUT)?;
             let late = listed.iter().map(|element| Failure::of(element.code)).find(|failure| failure.retriable);
             late.map_or(Ok(listed), Err)
         });

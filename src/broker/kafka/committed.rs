@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::errors::error;
+use super::errors::{error, is_membership, is_missing};
+use super::native::list::PartitionList;
 use super::native::{Client, Code, Failure, Role, is_transient};
 use super::settings::Properties;
 use crate::broker::CommittedOffset;
@@ -48,6 +49,33 @@ pub(super) fn committed(
             Err(failure) if is_transient(failure.code) && clock.elapsed() < deadline => {
                 tracing::debug!("{doing}: tried again: {}", failure.text);
                 std::thread::sleep(Duration::from_millis(20));
+            }
+            Err(failure) => return Err(error(&doing, &failure)),
+        }
+    }
+}
+
+/// Commits for `group`, which `client` names as its own and which has no members.
+pub(super) fn commit_for(client: &Client, group: &str, offsets: &[CommittedOffset], clock: &SystemClock) -> Result<()> {
+    if offsets.is_empty() {
+        return Ok(());
+    }
+    let doing = format!("committing offsets for group {group}");
+    let deadline = clock.elapsed() + PATIENCE;
+    loop {
+        let mut list = PartitionList::new(offsets.len());
+        for CommittedOffset { partition, offset, metadata } in offsets {
+            list.push(&partition.topic, i32::try_from(partition.partition).unwrap_or(i32::MAX), *offset, metadata);
+        }
+        match client.commit_offsets(&list) {
+            Ok(()) => return Ok(()),
+            // A topic that was created a moment ago is not known to the coordinator yet.
+            Err(failure) if (is_transient(failure.code) || is_missing(failure.code)) && clock.elapsed() < deadline => {
+                tracing::debug!("{doing}: tried again: {}", failure.text);
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            Err(failure) if is_membership(failure.code) => {
+                return Err(error(&doing, &failure).remedy("the group has members: stop all its processes first"));
             }
             Err(failure) => return Err(error(&doing, &failure)),
         }

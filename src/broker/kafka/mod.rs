@@ -21,6 +21,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use self::admin::Admin;
 use self::member::KafkaMember;
 use self::native::Client;
+use self::native::admin::Place;
 use self::reader::KafkaReader;
 use self::settings::Properties;
 use self::writer::KafkaWriter;
@@ -29,7 +30,7 @@ use super::{
 };
 use crate::error::Result;
 use crate::record::{Offset, TopicPartition};
-use crate::time::SystemClock;
+use crate::time::{SystemClock, Timestamp};
 
 /// Keeps the memory of librdkafka's threads small, for a program that is its own process; before the first client.
 #[cfg(feature = "cli")]
@@ -57,6 +58,17 @@ impl KafkaBroker {
         let admin = Arc::new(Admin::new(&properties)?);
         Ok(Self { properties, admin, outsiders: Mutex::default() })
     }
+
+    /// The client that stands outside of this group and names it as its own.
+    fn outsider(&self, group: &str) -> Result<Arc<Client>> {
+        let mut outsiders = self.outsiders.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = outsiders.get(group) {
+            return Ok(Arc::clone(client));
+        }
+        let client = Arc::new(committed::outsider(&self.properties, group)?);
+        outsiders.insert(group.to_owned(), Arc::clone(&client));
+        Ok(client)
+    }
 }
 
 impl Broker for KafkaBroker {
@@ -68,12 +80,25 @@ impl Broker for KafkaBroker {
         self.admin.create_topics(topics)
     }
 
+    fn list_topics(&self) -> Result<BTreeMap<String, u32>> {
+        self.admin.list_topics()
+    }
+
+    fn delete_topics(&self, names: &[&str]) -> Result<()> {
+        self.admin.delete_topics(names)
+    }
+
     fn end_offsets(&self, partitions: &[TopicPartition], isolation: Isolation) -> Result<Vec<Offset>> {
-        self.admin.offsets(partitions, Some(isolation))
+        self.admin.offsets(partitions, Place::End(isolation))
     }
 
     fn start_offsets(&self, partitions: &[TopicPartition]) -> Result<Vec<Offset>> {
-        self.admin.offsets(partitions, None)
+        self.admin.offsets(partitions, Place::Start)
+    }
+
+    fn offsets_at(&self, partitions: &[TopicPartition], time: Timestamp) -> Result<Vec<Option<Offset>>> {
+        let found = self.admin.offsets(partitions, Place::Time(time))?;
+        Ok(found.into_iter().map(|offset| Some(offset).filter(|offset| *offset >= 0)).collect())
     }
 
     fn delete_records(&self, before: &[(TopicPartition, Offset)]) -> Result<()> {
@@ -85,17 +110,12 @@ impl Broker for KafkaBroker {
     }
 
     fn committed(&self, group: &str, partitions: &[TopicPartition]) -> Result<Vec<Option<CommittedOffset>>> {
-        let client = {
-            let mut outsiders = self.outsiders.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(client) = outsiders.get(group) {
-                Arc::clone(client)
-            } else {
-                let client = Arc::new(committed::outsider(&self.properties, group)?);
-                outsiders.insert(group.to_owned(), Arc::clone(&client));
-                client
-            }
-        };
+        let client = self.outsider(group)?;
         committed::committed(&client, group, partitions, &SystemClock::new())
+    }
+
+    fn commit_for(&self, group: &str, offsets: &[CommittedOffset]) -> Result<()> {
+        committed::commit_for(&*self.outsider(group)?, group, offsets, &SystemClock::new())
     }
 
     fn connect(&self, options: &MemberOptions) -> Result<Box<dyn Member>> {

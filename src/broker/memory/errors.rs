@@ -47,6 +47,11 @@ pub(super) fn no_member(group: &str, instance: &str) -> Error {
     Error::new(ErrorKind::Fenced, message).remedy("poll at least once every session timeout, and join again")
 }
 
+pub(super) fn has_members(group: &str) -> Error {
+    let message = format!("UNKNOWN_MEMBER_ID: group {group} has members, and only they commit for it");
+    Error::new(ErrorKind::Fenced, message).remedy("stop all processes of the application first")
+}
+
 pub(super) fn old_generation(group: &str, instance: &str) -> Error {
     let message = format!("ILLEGAL_GENERATION: {instance} holds no assignment of group {group}'s generation");
     Error::new(ErrorKind::Fenced, message).remedy("poll for the new assignment")

@@ -37,6 +37,14 @@ pub enum Operation {
     DeleteRecords,
     /// [`Broker::group_members`](crate::broker::Broker::group_members).
     GroupMembers,
+    /// [`Broker::list_topics`](crate::broker::Broker::list_topics).
+    ListTopics,
+    /// [`Broker::delete_topics`](crate::broker::Broker::delete_topics).
+    DeleteTopics,
+    /// [`Broker::offsets_at`](crate::broker::Broker::offsets_at).
+    OffsetsAt,
+    /// [`Broker::commit_for`](crate::broker::Broker::commit_for).
+    CommitFor,
     /// [`Broker::connect`](crate::broker::Broker::connect).
     Connect,
     /// [`Reader::fetch`](crate::broker::Reader::fetch).

@@ -224,6 +224,10 @@ impl Group {
         self.seats.iter().map(member).collect()
     }
 
+    pub(super) fn has_members(&self) -> bool {
+        !self.seats.is_empty()
+    }
+
     /// True where a member reads this topic.
     pub(super) fn reads(&self, topic: &str) -> bool {
         self.seats.values().any(|seat| seat.holder.topics.contains(topic))

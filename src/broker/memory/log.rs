@@ -9,6 +9,7 @@ use std::sync::{Arc, Weak};
 use super::bell::Bell;
 use crate::broker::Batch;
 use crate::record::Offset;
+use crate::time::Timestamp;
 
 /// Which transactional producer a batch comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -131,6 +132,14 @@ impl Log {
     pub(super) fn stable_chunks(&self) -> impl Iterator<Item = &Chunk> {
         let stable = self.stable_end();
         self.chunks.iter().take_while(move |chunk| chunk.base < stable)
+    }
+
+    /// The offset of the first readable record with this timestamp or a later one.
+    pub(super) fn first_at(&self, time: Timestamp) -> Option<Offset> {
+        let records =
+            self.stable_chunks().flat_map(|chunk| chunk.records.iter().map(move |record| (chunk.base, record)));
+        let mut later = records.filter(|(_, record)| record.timestamp.is_some_and(|at| at >= time));
+        later.find_map(|(base, record)| Some(base + record.offset).filter(|offset| *offset >= self.start))
     }
 
     /// Deletes what lies before `offset`, at most up to the high watermark; false where it lies beyond it.

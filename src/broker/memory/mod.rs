@@ -59,7 +59,7 @@ use super::{
 };
 use crate::error::Result;
 use crate::record::{Offset, TopicPartition};
-use crate::time::Clock;
+use crate::time::{Clock, Timestamp};
 use bell::Bell;
 use faults::around;
 use member::MemoryMember;
@@ -173,6 +173,18 @@ impl Broker for MemoryBroker {
         })
     }
 
+    fn list_topics(&self) -> Result<BTreeMap<String, u32>> {
+        self.call(Operation::ListTopics, || Ok(self.state().topics.all()))
+    }
+
+    fn delete_topics(&self, names: &[&str]) -> Result<()> {
+        self.call(Operation::DeleteTopics, || {
+            let mut state = self.state();
+            names.iter().for_each(|name| state.delete_topic(name));
+            Ok(())
+        })
+    }
+
     fn end_offsets(&self, partitions: &[TopicPartition], isolation: Isolation) -> Result<Vec<Offset>> {
         self.call(Operation::EndOffsets, || {
             let state = self.state();
@@ -188,6 +200,16 @@ impl Broker for MemoryBroker {
         self.call(Operation::StartOffsets, || {
             let state = self.state();
             partitions.iter().map(|partition| Ok(state.topics.log(state.topics.slot(partition)?).start)).collect()
+        })
+    }
+
+    fn offsets_at(&self, partitions: &[TopicPartition], time: Timestamp) -> Result<Vec<Option<Offset>>> {
+        self.call(Operation::OffsetsAt, || {
+            let state = self.state();
+            partitions
+                .iter()
+                .map(|partition| Ok(state.topics.log(state.topics.slot(partition)?).first_at(time)))
+                .collect()
         })
     }
 
@@ -210,6 +232,10 @@ impl Broker for MemoryBroker {
             let offsets = state.groups.get(group).map(|group| &group.offsets);
             Ok(partitions.iter().map(|partition| offsets?.get(partition).cloned()).collect())
         })
+    }
+
+    fn commit_for(&self, group: &str, offsets: &[CommittedOffset]) -> Result<()> {
+        self.call(Operation::CommitFor, || self.state().commit_for(group, offsets))
     }
 
     fn connect(&self, options: &MemberOptions) -> Result<Box<dyn Member>> {

@@ -75,6 +75,23 @@ impl State {
         group.offsets.insert(offset.partition.clone(), offset);
     }
 
+    /// Deletes a topic, with what groups have committed for it.
+    pub(super) fn delete_topic(&mut self, topic: &str) {
+        if self.topics.delete(topic) {
+            self.groups.values_mut().for_each(|group| group.offsets.retain(|partition, _| *partition.topic != *topic));
+        }
+    }
+
+    /// Commits for a group without members.
+    pub(super) fn commit_for(&mut self, group: &str, offsets: &[CommittedOffset]) -> Result<()> {
+        if self.groups.get(group).is_some_and(Group::has_members) {
+            return Err(errors::has_members(group));
+        }
+        offsets.iter().try_for_each(|offset| self.topics.slot(&offset.partition).map(|_| ()))?;
+        offsets.iter().for_each(|offset| self.store_offset(group, offset.clone()));
+        Ok(())
+    }
+
     /// The committed offsets, unless one is about to change.
     pub(super) fn stable_offsets(
         &self,

@@ -10,7 +10,7 @@ use crate::broker::{NewTopic, TopicDescription};
 use crate::error::Result;
 use crate::record::TopicPartition;
 
-/// Where a partition's log is: topics are never deleted, so this stays good.
+/// Where a partition's log is. It stays good: of a topic that is deleted an empty shell is left in its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Slot {
     pub(super) topic: usize,
@@ -43,6 +43,18 @@ impl Topics {
             self.topics.push(topic);
         }
         Ok(())
+    }
+
+    /// Deletes a topic; false where there is none. Whoever still reads it finds that its offsets are gone.
+    pub(super) fn delete(&mut self, topic: &str) -> bool {
+        let Some(index) = self.names.remove(topic) else { return false };
+        self.topics[index].logs.iter_mut().for_each(|log| *log = Log::default());
+        true
+    }
+
+    /// All topics with the numbers of their partitions.
+    pub(super) fn all(&self) -> BTreeMap<String, u32> {
+        self.names.iter().map(|(name, index)| (name.to_string(), self.topics[*index].partitions())).collect()
     }
 
     pub(super) fn index(&self, topic: &str) -> Result<usize> {

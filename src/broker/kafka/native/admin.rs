@@ -11,6 +11,18 @@ use super::list::{Element, PartitionList};
 use super::{Client, Code, ErrorText, Failure, checked, outcome, text_of};
 use crate::broker::{GroupMember, Isolation, NewTopic};
 use crate::record::{Offset, TopicPartition};
+use crate::time::Timestamp;
+
+/// Which offset of a partition is meant.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Place {
+    /// The first that it still holds.
+    Start,
+    /// The one that the next record gets.
+    End(Isolation),
+    /// That of the first record of this time or a later one.
+    Time(Timestamp),
+}
 
 /// The answer to a request; freed with it is all that points into it.
 struct Answer(*mut sys::rd_kafka_event_t);
@@ -206,29 +218,60 @@ impl Client {
             })?;
             let (mut count, result) = (0, sys::rd_kafka_event_CreateTopics_result(answer.0));
             let results = sys::rd_kafka_CreateTopics_result_topics(result, &raw mut count);
-            let failed = pointers(results, count).iter().filter_map(|topic| {
-                let code = Code::from(sys::rd_kafka_topic_result_error(*topic));
-                let text = text_of(sys::rd_kafka_topic_result_error_string(*topic));
-                let name = text_of(sys::rd_kafka_topic_result_name(*topic));
-                (code != Code::NoError).then_some((name, Failure { text, ..Failure::of(code) }))
-            });
-            Ok(failed.collect())
+            Ok(failures(pointers(results, count)))
         }
     }
 
-    /// Offsets of partitions: their ends (`isolation`), or their starts (`None`).
+    /// All topics that may be seen, with the numbers of their partitions.
+    pub(crate) fn list_topics(&self, timeout: Duration) -> Result<BTreeMap<String, u32>, Failure> {
+        let mut metadata = std::ptr::null();
+        // SAFETY: the handle is alive; what is given is ours, read before it is freed.
+        unsafe {
+            checked(sys::rd_kafka_metadata(self.raw, 1, std::ptr::null_mut(), &raw mut metadata, millis(timeout)))?;
+            let metadata = Owned(metadata.cast_mut(), destroy_metadata);
+            let topics = slice((*metadata.0).topics, (*metadata.0).topic_cnt);
+            let whole = topics.iter().filter(|topic| Code::from(topic.err) == Code::NoError);
+            Ok(whole.map(|topic| (text_of(topic.topic), u32::try_from(topic.partition_cnt).unwrap_or(0))).collect())
+        }
+    }
+
+    /// Deletes topics. A topic's failure comes with its name.
+    pub(crate) fn delete_topics(&self, names: &[&str], timeout: Duration) -> Result<Vec<(String, Failure)>, Failure> {
+        let kind = sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DELETETOPICS;
+        // SAFETY: names and topics live through the call; what the answer points to lives as long as it does.
+        unsafe {
+            let mut unwanted = Vec::with_capacity(names.len());
+            for name in names {
+                let name = c_string(name)?;
+                unwanted.push(Owned(sys::rd_kafka_DeleteTopic_new(name.as_ptr()), sys::rd_kafka_DeleteTopic_destroy));
+            }
+            let mut raw: Vec<_> = unwanted.iter().map(|topic| topic.0).collect();
+            let answer = self.ask(kind, None, timeout, |options, queue| {
+                sys::rd_kafka_DeleteTopics(self.raw, raw.as_mut_ptr(), raw.len(), options, queue);
+            })?;
+            let (mut count, result) = (0, sys::rd_kafka_event_DeleteTopics_result(answer.0));
+            let results = sys::rd_kafka_DeleteTopics_result_topics(result, &raw mut count);
+            Ok(failures(pointers(results, count)))
+        }
+    }
+
+    /// Offsets of partitions at a place; −1 where a time has none.
     pub(crate) fn list_offsets(
         &self,
         partitions: &[TopicPartition],
-        isolation: Option<Isolation>,
+        place: Place,
         timeout: Duration,
     ) -> Result<Vec<Element>, Failure> {
         let kind = sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_LISTOFFSETS;
-        let which = match isolation {
-            Some(_) => sys::rd_kafka_OffsetSpec_t::RD_KAFKA_OFFSET_SPEC_LATEST,
-            None => sys::rd_kafka_OffsetSpec_t::RD_KAFKA_OFFSET_SPEC_EARLIEST,
+        let (which, isolation) = match place {
+            Place::Start => (sys::rd_kafka_OffsetSpec_t::RD_KAFKA_OFFSET_SPEC_EARLIEST as Offset, None),
+            Place::End(isolation) => {
+                (sys::rd_kafka_OffsetSpec_t::RD_KAFKA_OFFSET_SPEC_LATEST as Offset, Some(isolation))
+            }
+            // What is negative stands for a place of another kind.
+            Place::Time(time) => (time.millis().max(0), None),
         };
-        let list = PartitionList::of(partitions.iter().map(|partition| (partition, which as Offset)));
+        let list = PartitionList::of(partitions.iter().map(|partition| (partition, which)));
         // SAFETY: the list lives through the call; what the answer points to lives as long as it does.
         unsafe {
             let answer = self.ask(kind, isolation, timeout, |options, queue| {
@@ -288,6 +331,28 @@ impl Client {
             }
         }
     }
+}
+
+unsafe extern "C" fn destroy_metadata(metadata: *mut sys::rd_kafka_metadata) {
+    // SAFETY: by the contract of the caller, which owns it.
+    unsafe { sys::rd_kafka_metadata_destroy(metadata) };
+}
+
+/// The topics of an answer that failed.
+///
+/// # Safety
+/// The results are alive.
+unsafe fn failures(results: &[*const sys::rd_kafka_topic_result_t]) -> Vec<(String, Failure)> {
+    let failed = results.iter().filter_map(|topic| {
+        // SAFETY: by the contract above; the texts live as long as the results.
+        unsafe {
+            let code = Code::from(sys::rd_kafka_topic_result_error(*topic));
+            let text = text_of(sys::rd_kafka_topic_result_error_string(*topic));
+            let name = text_of(sys::rd_kafka_topic_result_name(*topic));
+            (code != Code::NoError).then_some((name, Failure { text, ..Failure::of(code) }))
+        }
+    });
+    failed.collect()
 }
 
 unsafe extern "C" fn destroy_group_list(list: *mut sys::rd_kafka_group_list) {
