@@ -27,6 +27,31 @@ pub const LONGEST: usize = 4096;
 
 const VERSION: u8 = 1;
 
+/// How many bits of a commit sequence count commits; those above count how often the application was reset.
+const COMMITS: u32 = 40;
+
+/// How the text begins while a reset is under way; what follows is the life that is to begin.
+const RESET: &str = "reset=";
+
+/// How often the application had been reset when it committed with this sequence. A state of another life was made from
+/// topics that are gone: offsets and sequences say nothing about it.
+#[must_use]
+pub fn life(sequence: u64) -> u64 {
+    sequence >> COMMITS
+}
+
+/// The text beside offsets while a reset is under way to begin `life`. No task starts from it.
+#[must_use]
+pub fn resetting(life: u64) -> String {
+    format!("{RESET}{life}")
+}
+
+/// The life that a reset was to begin when it left this text.
+#[must_use]
+pub fn was_resetting(text: &str) -> Option<u64> {
+    text.strip_prefix(RESET)?.parse().ok()
+}
+
 /// What a task knows of one input partition.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Position {
@@ -54,6 +79,13 @@ pub struct Upstream {
 }
 
 impl Position {
+    /// Where a partition stands at the beginning of a life: nothing is known of time.
+    #[must_use]
+    pub fn reborn(life: u64) -> Self {
+        let sequence = life << COMMITS;
+        Self { sequence, index: 0, watermark: Timestamp::MIN, activity: Activity::Active, upstream: Vec::new() }
+    }
+
     /// The text. It may be longer than [`LONGEST`] with very many upstream tasks, some 900: the caller looks.
     #[must_use]
     pub fn encode(&self) -> String {
@@ -83,6 +115,9 @@ impl Position {
             return Err(CodecError::new(
                 "the committed offset has no position beside it: it was committed by another program, or by hand",
             ));
+        }
+        if was_resetting(text).is_some() {
+            return Err(CodecError::new("a reset of the application has begun and not come to its end: run it again"));
         }
         let foreign = || {
             CodecError::new(format!(
@@ -159,6 +194,19 @@ mod tests {
         assert!(position(64).encode().len() < 300);
         let length = position(900).encode().len();
         assert!(length <= LONGEST, "{length}");
+    }
+
+    #[test]
+    fn a_reset_leaves_a_mark_that_nobody_starts_from_and_begins_another_life() {
+        let mark = resetting(7);
+        assert_eq!(was_resetting(&mark), Some(7));
+        assert_eq!(was_resetting(&position(2).encode()), None);
+        let error = Position::decode(&mark).unwrap_err().to_string();
+        assert!(error.contains("a reset of the application has begun"), "{error}");
+        let reborn = Position::reborn(7);
+        assert_eq!((life(reborn.sequence), life(reborn.sequence + 1_000_000)), (7, 7));
+        assert_eq!(life(position(0).sequence), 0);
+        assert_eq!(Position::decode(&reborn.encode()).unwrap(), reborn);
     }
 
     #[test]

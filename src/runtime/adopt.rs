@@ -91,7 +91,7 @@ impl StreamThread {
                         "the offset that the group has committed for {partition} is not this application's: {error}"
                     ),
                 )
-                .remedy("give the application another id, or reset the group's offsets")
+                .remedy("give the application another id, or reset it: `millstream reset`")
             })?;
             positions.insert(partition, (offset, Some(position)));
         }

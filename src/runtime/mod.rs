@@ -10,6 +10,8 @@
 //! - `route`: partitions and limits of what is sent.
 //! - `standing`: how far time has come in a task, and who holds it back.
 //! - `caretaker`: purging, and the end of a bounded run.
+//! - [`mod@survey`]: which topics of an application are on the broker.
+//! - [`reset`]: an application is started anew.
 
 mod adopt;
 pub mod app;
@@ -22,11 +24,13 @@ pub mod config;
 mod meters;
 mod patience;
 mod placement;
+pub mod reset;
 mod restore;
 mod route;
 mod setup;
 mod standing;
 pub mod status;
+pub mod survey;
 mod suspects;
 mod task;
 pub(crate) mod thread;

@@ -8,9 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::broker::{Batch, Broker, Isolation, Reader};
+use crate::codec::position::life;
 use crate::error::Result;
 use crate::record::{Offset, TopicPartition};
-use crate::state::TaskState;
+use crate::state::{Stand, TaskState};
 
 use super::patience::patiently;
 
@@ -37,7 +38,8 @@ struct Changelog {
 impl Restore {
     /// Looks at what is missing. `changelogs` are the stores' names with their changelog partitions; `sequence` is the
     /// task's committed one: a state that stands at it already is complete. `None` where the state stands outside its
-    /// changelogs: they are not the ones it was made from, and it is no help.
+    /// changelogs: they are not the ones it was made from, and it is no help. So it is with a state from before a reset of
+    /// the application, which another machine may still have.
     pub(crate) fn begin(
         broker: &Arc<dyn Broker>,
         state: TaskState,
@@ -46,6 +48,9 @@ impl Restore {
         now: Duration,
     ) -> Result<Option<Self>> {
         let stand = state.stand();
+        if sequence.is_some_and(|sequence| life(sequence) != life(stand.sequence)) && stand != Stand::default() {
+            return Ok(None);
+        }
         let mut restore =
             Self { state, changelogs: Vec::new(), reader: None, batch: Batch::default(), restored: 0, started: now };
         if changelogs.is_empty() || (sequence.is_some() && sequence == Some(stand.sequence)) {

@@ -7,15 +7,15 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, ErrorKind, Result};
 
 /// An application's directory, locked for this process as long as this lives.
-pub(super) struct Home {
+pub(crate) struct Home {
     path: PathBuf,
     lock: File,
 }
 
 impl Home {
     /// Makes the directory where it is missing, and locks it.
-    pub(super) fn take(directory: &Path, application: &str) -> Result<Self> {
-        let path = directory.join(file_name(application));
+    pub(crate) fn take(directory: &Path, application: &str) -> Result<Self> {
+        let path = Self::path_for(directory, application);
         let unusable = |error: io::Error| {
             let message = format!("the state directory {} cannot be used", path.display());
             Error::new(ErrorKind::State, message).caused_by(error).remedy("let this user write there, or name another")
@@ -31,6 +31,23 @@ impl Home {
         }
         sign(&mut lock).map_err(unusable)?;
         Ok(Self { path, lock })
+    }
+
+    /// Where the state of an application lies below a state directory.
+    pub(crate) fn path_for(directory: &Path, application: &str) -> PathBuf {
+        directory.join(file_name(application))
+    }
+
+    /// Deletes the state of all tasks. The lock stays, and the id of the process, which is no state.
+    pub(crate) fn clear(&self) -> Result<()> {
+        ["tasks", "lost"].iter().try_for_each(|part| {
+            let path = self.path.join(part);
+            remove(&path).map_err(|error| {
+                Error::new(ErrorKind::State, format!("the local state {} cannot be deleted", path.display()))
+                    .caused_by(error)
+                    .remedy("delete it")
+            })
+        })
     }
 
     /// The id of the process that runs here, the same after a restart.

@@ -38,6 +38,7 @@ mod testing;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+pub(crate) use home::Home;
 pub use id::StoreId;
 pub use memory::{MemoryDisk, MemoryDisks};
 pub use registry::States;
