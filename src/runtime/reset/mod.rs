@@ -91,13 +91,8 @@ impl Reset {
         let sources = super::placement::source_partitions(&layout);
         let known = Known::of(broker, &survey, &sources)?;
         let (seeks, notes) = options.start.resolve(broker, &sources, &known.committed)?;
-        let mut reset = Self {
-            group: survey.group.clone(),
-            state: options.state.clone(),
-            survey,
-            steps: Vec::new(),
-            notes,
-        };
+        let mut reset =
+            Self { group: survey.group.clone(), state: options.state.clone(), survey, steps: Vec::new(), notes };
         if options.keep_internal {
             reset.move_only(&known, seeks)?;
         } else {
@@ -190,9 +185,12 @@ impl Reset {
     fn move_only(&mut self, known: &Known, seeks: Vec<Seek>) -> Result<()> {
         let positions = seeks.into_iter().map(|seek| {
             let committed = known.committed_at(&seek.partition);
-            let position = committed.map_or_else(|| Ok(Position::reborn(known.life)), |committed| {
-                Position::decode(&committed.metadata).map_err(|error| unkeepable(&committed.partition, &error))
-            });
+            let position = committed.map_or_else(
+                || Ok(Position::reborn(known.life)),
+                |committed| {
+                    Position::decode(&committed.metadata).map_err(|error| unkeepable(&committed.partition, &error))
+                },
+            );
             position.map(|position| (seek, Position { index: 0, ..position }.encode()))
         });
         self.steps = vec![Step::Commit { offsets: positions.collect::<Result<_>>()? }];
@@ -282,8 +280,7 @@ fn partitions(topic: &TopicFound) -> Vec<TopicPartition> {
 
 /// The layout as it is when no internal topic is there.
 fn layout(topology: &Topology, broker: &dyn Broker, options: &ResetOptions) -> Result<Layout> {
-    let sources: Vec<&str> =
-        topology.sources().into_iter().map(|topic| options.whose.topics.actual(topic)).collect();
+    let sources: Vec<&str> = topology.sources().into_iter().map(|topic| options.whose.topics.actual(topic)).collect();
     let described = broker.describe_topics(&sources)?;
     let counts = described.into_iter().map(|(name, topic)| (name, topic.partitions)).collect();
     topology.layout(&options.whose.group(topology.name()), &options.whose.topics, &counts)
