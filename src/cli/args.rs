@@ -43,6 +43,16 @@ pub(super) enum Command {
     Local(LocalArguments),
     /// Show how a topology is put together.
     Describe(DescribeArguments),
+    /// Show what a changed topology keeps, creates, changes and leaves behind of what was deployed last.
+    ///
+    /// What was deployed last is in the lock file, which --write writes. With --bootstrap-servers (or its variable) the topics
+    /// on Kafka are looked at as well. The exit code is 3 where a store, a topic or a term is changed or left behind.
+    Plan(PlanArguments),
+    /// Start applications anew: offsets, internal topics and local state. Shows what it would do, unless --execute is given.
+    ///
+    /// No process of the application may run. Topics that the application writes for others are never touched: what it
+    /// writes anew comes after what is there.
+    Reset(Box<ResetArguments>),
     /// List the topologies.
     Topologies,
     /// Write made-up records to Kafka, or to standard output.
@@ -124,6 +134,125 @@ pub(super) struct RunArguments {
     pub(super) settings: SettingArguments,
 }
 
+#[derive(Debug, Args)]
+pub(super) struct PlanArguments {
+    /// The topologies, by name
+    #[arg(required = true, value_name = "TOPOLOGY")]
+    pub(super) topologies: Vec<String>,
+    #[command(flatten)]
+    pub(super) own: OwnArguments,
+    /// The lock file [default: millstream.lock]
+    #[arg(long, value_name = "FILE")]
+    pub(super) lock: Option<PathBuf>,
+    /// Write what is declared now to the lock file
+    #[arg(long)]
+    pub(super) write: bool,
+    /// How to show it
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) format: PlanFormat,
+    #[command(flatten)]
+    pub(super) kafka: KafkaArguments,
+}
+
+/// How a comparison is shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum PlanFormat {
+    /// A line a part: = kept, + created, ~ changed, - left behind
+    #[default]
+    Text,
+    /// For programs
+    Json,
+}
+
+/// Which Kafka, and which application on it.
+#[derive(Debug, Args)]
+pub(super) struct KafkaArguments {
+    /// Kafka's addresses
+    #[arg(long, value_name = "HOST:PORT,…")]
+    pub(super) bootstrap_servers: Option<String>,
+    /// Names the groups and the internal topics [default: millstream]
+    #[arg(long, value_name = "ID")]
+    pub(super) application_id: Option<String>,
+    /// A topic that is called otherwise on this Kafka
+    #[arg(long = "topic", value_name = "NAME=ACTUAL", value_parser = parse::pair)]
+    pub(super) topics: Vec<(String, String)>,
+    /// A property of librdkafka, as for security
+    #[arg(long = "property", value_name = "KEY=VALUE", value_parser = parse::pair)]
+    pub(super) properties: Vec<(String, String)>,
+    /// The TOML file that `run` takes; other settings in it are left alone
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+}
+
+impl KafkaArguments {
+    /// The flags as a layer of settings.
+    pub(super) fn layer(&self) -> Layer {
+        Layer {
+            bootstrap_servers: self.bootstrap_servers.clone(),
+            application_id: self.application_id.clone(),
+            topic: self.topics.iter().cloned().collect(),
+            property: self.properties.iter().cloned().collect(),
+            ..Layer::default()
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ResetArguments {
+    /// The topologies, by name
+    #[arg(required = true, value_name = "TOPOLOGY")]
+    pub(super) topologies: Vec<String>,
+    #[command(flatten)]
+    pub(super) own: OwnArguments,
+    /// Do it; without this, only what would be done is shown
+    #[arg(long)]
+    pub(super) execute: bool,
+    /// Show what would be done and do nothing, as is the default
+    #[arg(long, conflicts_with = "execute")]
+    pub(super) dry_run: bool,
+    #[command(flatten)]
+    pub(super) start: StartArguments,
+    /// Move the offsets of the sources only: internal topics and state stay, and what is read again counts again
+    #[arg(long, conflicts_with_all = ["state_dir", "orphans"])]
+    pub(super) keep_internal: bool,
+    /// Delete internal topics as well that an older version of the topology has left behind
+    #[arg(long)]
+    pub(super) orphans: bool,
+    /// The directory with the local state of this machine, which is deleted
+    #[arg(long, value_name = "DIR")]
+    pub(super) state_dir: Option<PathBuf>,
+    /// With --execute: wait so long for members of the group to be gone, such as 15s
+    #[arg(long, value_name = "TIME", value_parser = parse::duration, requires = "execute")]
+    pub(super) wait: Option<Duration>,
+    #[command(flatten)]
+    pub(super) kafka: KafkaArguments,
+}
+
+/// Where the sources are to be read from.
+#[derive(Debug, Default, Args)]
+#[group(multiple = false)]
+#[command(next_help_heading = "Where to read the sources from")]
+pub(super) struct StartArguments {
+    /// The first record that is still there, as is the default
+    #[arg(long)]
+    pub(super) to_earliest: bool,
+    /// Only what comes from now on
+    #[arg(long)]
+    pub(super) to_latest: bool,
+    /// The first record with this Kafka timestamp or a later one, such as 2022-08-31T08:00:00Z
+    #[arg(long, value_name = "TIME", value_parser = parse::time)]
+    pub(super) to_timestamp: Option<Timestamp>,
+    /// The first record with a Kafka timestamp not longer ago than this, such as 1h
+    #[arg(long, value_name = "TIME", value_parser = parse::duration)]
+    pub(super) by_duration: Option<Duration>,
+    /// So many records on from what is committed, or back, such as -100
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub(super) shift_by: Option<i64>,
+    /// The offsets in this file, a partition a line: TOPIC,PARTITION,OFFSET; - is standard input
+    #[arg(long, value_name = "FILE")]
+    pub(super) to_offsets: Option<PathBuf>,
+}
+
 /// Settings of the topologies' own.
 #[derive(Debug, Args)]
 pub(super) struct OwnArguments {
@@ -146,6 +275,12 @@ impl OwnArguments {
 pub(super) struct ServeArguments {
     #[command(flatten)]
     pub(super) settings: SettingArguments,
+    /// Show what the topology keeps, creates, changes and leaves behind of what --lock says, and run nothing
+    #[arg(long, requires = "lock")]
+    pub(super) plan: bool,
+    /// With --plan: write what is declared now to the lock file
+    #[arg(long, requires = "plan")]
+    pub(super) write: bool,
     #[command(flatten)]
     pub(super) log: LogArguments,
 }
@@ -198,6 +333,9 @@ pub(super) struct SettingArguments {
     /// The file with the token that HTTP requests must bring along; needed where the address is not loopback
     #[arg(long, value_name = "FILE")]
     pub(super) http_token_file: Option<PathBuf>,
+    /// Refuse to start where a topology is not what this lock file says, which `millstream plan --write` has written
+    #[arg(long, value_name = "FILE")]
+    pub(super) lock: Option<PathBuf>,
     /// A topic that is called otherwise on this Kafka
     #[arg(long = "topic", value_name = "NAME=ACTUAL", value_parser = parse::pair)]
     pub(super) topics: Vec<(String, String)>,
@@ -227,6 +365,7 @@ impl SettingArguments {
             leave_on_stop: self.leave_on_stop.then_some(true),
             http: self.http,
             http_token_file: self.http_token_file.clone(),
+            lock: self.lock.clone(),
             topic: self.topics.iter().cloned().collect(),
             property: self.properties.iter().cloned().collect(),
             set: Own::default(),

@@ -11,6 +11,8 @@ pub(super) enum Failure {
     Usage(String),
     /// What it asked for did not work.
     Error(Error),
+    /// A plan changes something that is there, or leaves it behind.
+    Differs(String),
 }
 
 impl Failure {
@@ -18,6 +20,7 @@ impl Failure {
         match self {
             Self::Usage(_) => 2,
             Self::Error(_) => 1,
+            Self::Differs(_) => 3,
         }
     }
 
@@ -44,7 +47,7 @@ impl From<Error> for Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Usage(message) => f.write_str(message),
+            Self::Usage(message) | Self::Differs(message) => f.write_str(message),
             Self::Error(error) => error.fmt(f),
         }
     }

@@ -12,10 +12,13 @@ mod json;
 mod left_out;
 mod line;
 mod local;
+mod lock;
 mod logging;
 mod own_settings;
 mod parse;
+mod plan;
 mod progress;
+mod reset;
 mod run;
 mod settings;
 mod signals;
@@ -36,14 +39,15 @@ use args::{Arguments, Command, DemoCommand, ServeArguments};
 use failure::Failure;
 
 /// Reads the command line and does what it says. The exit code is 0 after success and after a stop that was asked for,
-/// 1 after an error, 2 where the command line itself is wrong.
+/// 1 after an error, 2 where the command line itself is wrong, 3 where `plan` has found something changed or left behind.
 pub fn main(catalog: &Catalog) -> ExitCode {
     share_memory_arenas();
     exit(dispatch(catalog, Arguments::parse()))
 }
 
 /// The `main` of a program that runs a topology of its own on Kafka: with the flags, the configuration file, the
-/// environment, the logs, the HTTP listener and the graceful stop of `millstream run`.
+/// environment, the logs, the HTTP listener and the graceful stop of `millstream run`. With `--plan --lock FILE` it does what
+/// `millstream plan` does instead.
 ///
 /// ```no_run
 /// use millstream::{BadInput, Builder, Result, Topic, Topology};
@@ -63,15 +67,16 @@ pub fn main(catalog: &Catalog) -> ExitCode {
 /// ```
 pub fn serve(build: Build) -> ExitCode {
     share_memory_arenas();
-    let ServeArguments { settings, log } = ServeArguments::parse();
-    exit(logging::start(&log, "info", false).and_then(|()| run::serve(build, &settings)))
+    let arguments = ServeArguments::parse();
+    exit(logging::start(&arguments.log, "info", false).and_then(|()| run::serve(build, &arguments)))
 }
 
 fn exit(result: Result<(), Failure>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("error: {failure}");
+            let what = if matches!(failure, Failure::Differs(_)) { "" } else { "error: " };
+            eprintln!("{what}{failure}");
             ExitCode::from(failure.code())
         }
     }
@@ -88,13 +93,19 @@ fn dispatch(catalog: &Catalog, arguments: Arguments) -> Result<(), Failure> {
     };
     let screen = matches!(command, Command::Demo(_)) && io::stdout().is_terminal();
     // What runs for a moment beside its own output says only what is wrong.
-    let level = if matches!(command, Command::Demo(_) | Command::Local(_)) { "warn" } else { "info" };
+    let level = if matches!(command, Command::Demo(_) | Command::Local(_) | Command::Plan(_) | Command::Reset(_)) {
+        "warn"
+    } else {
+        "info"
+    };
     logging::start(&log, level, screen)?;
     match command {
         Command::Demo(arguments) => demo::demo(catalog, &arguments.topologies, &arguments.demo, screen),
         Command::Run(arguments) => run::run(catalog, &arguments),
         Command::Local(arguments) => local::local(catalog, &arguments),
         Command::Describe(arguments) => describe::describe(catalog, &arguments),
+        Command::Plan(arguments) => plan::plan(catalog, &arguments),
+        Command::Reset(arguments) => reset::reset(catalog, &arguments),
         Command::Topologies => topologies::topologies(catalog),
         Command::Generate(arguments) => generate::generate(catalog, &arguments),
     }

@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::args::{RunArguments, SettingArguments};
+use super::args::{PlanFormat, RunArguments, ServeArguments, SettingArguments};
 use super::catalog::{Build, Catalog};
 use super::failure::Failure;
 use super::fleet::Fleet;
 use super::own_settings::{Settings, assign};
 use super::settings::Layer;
-use super::{connect, describe, left_out, signals, token};
+use super::{connect, describe, left_out, lock, plan, signals, token};
 use crate::broker::Broker;
 use crate::http::Bound;
 use crate::metrics::Metrics;
@@ -23,17 +23,23 @@ pub(super) fn run(catalog: &Catalog, arguments: &RunArguments) -> Result<(), Fai
     run_all(build(catalog, &arguments.topologies, &settings)?, &settings)
 }
 
-/// Runs the topology of a program of the user's own.
-pub(super) fn serve(build: Build, arguments: &SettingArguments) -> Result<(), Failure> {
-    let settings = settings(arguments)?;
+/// Runs the topology of a program of the user's own, or shows its plan.
+pub(super) fn serve(build: Build, arguments: &ServeArguments) -> Result<(), Failure> {
+    let settings = settings(&arguments.settings)?;
     if let Some(name) = settings.set.0.keys().next() {
         return Err(Failure::Usage(format!("the setting {name} is given, and this program has none of its own")));
     }
     let topology = build(settings.bad_input.clone().unwrap_or_default())?;
+    if arguments.plan {
+        return plan::show(&[topology], &settings, arguments.write, PlanFormat::Text, &[]);
+    }
     run_all(vec![topology], &settings)
 }
 
 fn run_all(topologies: Vec<Topology>, settings: &Layer) -> Result<(), Failure> {
+    if let Some(file) = &settings.lock {
+        lock::check(file, &topologies)?;
+    }
     let token = token::find(settings.http_token_file.as_deref())?;
     // Before the group is joined: a process that fails after that takes partitions with it for a while.
     let http = settings.http.map(|addr| Bound::at(addr, token.as_ref())).transpose()?;
@@ -76,7 +82,7 @@ fn tell(settings: &Layer) {
 }
 
 /// Builds the topologies, all before one starts: a mistake is told before anything has happened.
-fn build(catalog: &Catalog, names: &[String], settings: &Layer) -> Result<Vec<Topology>, Failure> {
+pub(super) fn build(catalog: &Catalog, names: &[String], settings: &Layer) -> Result<Vec<Topology>, Failure> {
     let mut seen = BTreeSet::new();
     if let Some(twice) = names.iter().find(|name| !seen.insert(*name)) {
         return Err(Failure::Usage(format!("{twice} is named twice; for more threads give --threads")));
@@ -94,12 +100,7 @@ fn build(catalog: &Catalog, names: &[String], settings: &Layer) -> Result<Vec<To
 }
 
 fn settings(arguments: &SettingArguments) -> Result<Layer, Failure> {
-    // A variable that is not text cannot be one of ours.
-    let variables =
-        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    let environment = Layer::environment(variables)?;
-    let file = arguments.config.as_deref().map(Layer::file).transpose()?.unwrap_or_default();
-    Ok(arguments.layer().over(file).over(environment))
+    Ok(arguments.layer().with_file_and_environment(arguments.config.as_deref())?)
 }
 
 fn start(
@@ -119,7 +120,7 @@ fn start(
 }
 
 fn config(settings: &Layer) -> Config {
-    let mut config = Config::new(settings.application_id.as_deref().unwrap_or("millstream"));
+    let mut config = Config::new(settings.application());
     config.instance.clone_from(&settings.instance);
     config.threads = settings.threads.unwrap_or(config.threads);
     config.guarantee = settings.guarantee.map_or(config.guarantee, Into::into);

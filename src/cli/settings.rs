@@ -36,6 +36,7 @@ pub(super) struct Layer {
     pub(super) leave_on_stop: Option<bool>,
     pub(super) http: Option<SocketAddr>,
     pub(super) http_token_file: Option<PathBuf>,
+    pub(super) lock: Option<PathBuf>,
     pub(super) topic: BTreeMap<String, String>,
     pub(super) property: Properties,
     pub(super) set: Own,
@@ -158,10 +159,29 @@ impl Layer {
             leave_on_stop: self.leave_on_stop.or(lower.leave_on_stop),
             http: self.http.or(lower.http),
             http_token_file: self.http_token_file.or(lower.http_token_file),
+            lock: self.lock.or(lower.lock),
             topic: lower.topic,
             property: lower.property,
             set: lower.set,
         }
+    }
+
+    /// These flags over the file, and the file over the environment.
+    ///
+    /// # Errors
+    /// When the file or a variable cannot be read.
+    pub(super) fn with_file_and_environment(self, file: Option<&Path>) -> Result<Self> {
+        // A variable that is not text cannot be one of ours.
+        let variables =
+            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        let environment = Self::environment(variables)?;
+        let file = file.map(Self::file).transpose()?.unwrap_or_default();
+        Ok(self.over(file).over(environment))
+    }
+
+    /// The application's id.
+    pub(super) fn application(&self) -> &str {
+        self.application_id.as_deref().unwrap_or("millstream")
     }
 
     /// The settings in a TOML file.
@@ -211,6 +231,7 @@ impl Layer {
             "LEAVE_ON_STOP" => self.leave_on_stop = Some(value.parse().map_err(|_| "expected true or false")?),
             "HTTP" => self.http = Some(value.parse().map_err(|_| "expected an address such as 127.0.0.1:8080")?),
             "HTTP_TOKEN_FILE" => self.http_token_file = Some(value.into()),
+            "LOCK" => self.lock = Some(value.into()),
             // What is not ours to read here is the token, or somebody else's.
             _ => {
                 if let Some(property) = name.strip_prefix("PROPERTY_") {
