@@ -60,10 +60,12 @@ fn settings_of_a_topology_may_be_given_wherever_one_is_named() {
         Some(Command::Run(run)) => run.own.set,
         Some(Command::Local(local)) => local.own.set,
         Some(Command::Describe(describe)) => describe.own.set,
+        Some(Command::Plan(plan)) => plan.own.set,
+        Some(Command::Reset(reset)) => reset.own.set,
         _ => panic!("no topology is named"),
     };
     let expected = [("a".to_owned(), "1".to_owned()), ("t.b".to_owned(), "2s".to_owned())];
-    for command in ["run t u", "local t --input x=-", "describe t"] {
+    for command in ["run t u", "local t --input x=-", "describe t", "plan t u", "reset t"] {
         assert_eq!(set(&format!("millstream {command} --set a=1 --set t.b=2s")), expected, "{command}");
     }
     assert!(refused("millstream describe t --set a").contains("NAME=VALUE"));
@@ -72,6 +74,34 @@ fn settings_of_a_topology_may_be_given_wherever_one_is_named() {
 #[test]
 fn run_needs_a_topology() {
     assert!(refused("millstream run").contains("<TOPOLOGY>"));
+}
+
+#[test]
+fn a_reset_is_a_dry_run_unless_it_is_told_otherwise_and_begins_in_one_place() {
+    let reset = |flags: &str| match parsed(&format!("millstream reset t {flags}")).command {
+        Some(Command::Reset(reset)) => reset,
+        _ => panic!("not reset"),
+    };
+    assert!(!reset("--dry-run").execute && !reset("--to-earliest").execute && reset("--execute").execute);
+    assert_eq!(reset("--shift-by -10").start.shift_by, Some(-10));
+    assert_eq!(reset("--by-duration 1h").start.by_duration, Some(Duration::from_hours(1)));
+    for flags in ["--execute --dry-run", "--to-latest --to-earliest", "--shift-by 1 --to-offsets f", "--wait 5s"] {
+        assert!(!refused(&format!("millstream reset t {flags}")).is_empty(), "{flags}");
+    }
+    assert!(refused("millstream reset t --keep-internal --state-dir d").contains("--state-dir"));
+}
+
+#[test]
+fn plan_takes_all_its_flags() {
+    let line =
+        "millstream plan t --lock l --write --format json --bootstrap-servers a:1 --application-id shop --topic a=b";
+    let Some(Command::Plan(plan)) = parsed(line).command else { panic!("not plan") };
+    assert_eq!((plan.lock, plan.write, plan.format), (Some("l".into()), true, PlanFormat::Json));
+    let layer = plan.kafka.layer();
+    assert_eq!((layer.application(), layer.bootstrap_servers.as_deref()), ("shop", Some("a:1")));
+    assert_eq!(layer.topic["a"], "b");
+    let Some(Command::Run(run)) = parsed("millstream run t --lock l").command else { panic!("not run") };
+    assert_eq!(run.settings.layer().lock, Some("l".into()));
 }
 
 #[test]

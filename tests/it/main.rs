@@ -18,6 +18,7 @@ mod local_state;
 mod murmur2;
 mod outage;
 mod process;
+mod reset;
 mod run;
 mod sales_windows;
 mod shop;

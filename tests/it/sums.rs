@@ -118,13 +118,18 @@ pub fn settled(broker: &dyn Broker, topics: &[&str]) {
 
 /// All committed records of a topic, partition by partition, once no transaction is open in it any more.
 pub fn committed(broker: &dyn Broker, topic: &str) -> Vec<Stored> {
-    settled(broker, &[topic]);
+    let partitions = partitions(broker, topic);
+    let starts = broker.start_offsets(&partitions).expect("asked");
+    committed_from(broker, &partitions.into_iter().zip(starts).collect::<Vec<_>>())
+}
+
+/// The committed records of partitions from these offsets on, once no transaction is open in their topics any more.
+pub fn committed_from(broker: &dyn Broker, from: &[(TopicPartition, Offset)]) -> Vec<Stored> {
     let mut all = Vec::new();
-    for partition in partitions(broker, topic) {
-        let of = std::slice::from_ref(&partition);
-        let end = broker.end_offsets(of, Isolation::ReadCommitted).expect("asked")[0];
-        let start = broker.start_offsets(of).expect("asked")[0];
-        let mut reader = broker.reader(&[(partition.clone(), start)]).expect("a reader");
+    for (partition, start) in from {
+        settled(broker, &[&partition.topic]);
+        let end = broker.end_offsets(std::slice::from_ref(partition), Isolation::ReadCommitted).expect("asked")[0];
+        let mut reader = broker.reader(&[(partition.clone(), *start)]).expect("a reader");
         let mut batch = Batch::default();
         within(Duration::from_mins(1), "the end of the partition", || {
             let fetched = reader.fetch(0, 100_000, &mut batch).expect("readable");
