@@ -198,6 +198,7 @@ impl KafkaArguments {
 }
 
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(super) struct ResetArguments {
     /// The topologies, by name
     #[arg(required = true, value_name = "TOPOLOGY")]

@@ -15,6 +15,7 @@ fn refused(line: &str) -> String {
 #[test]
 fn the_command_line_is_sound() {
     Arguments::command().debug_assert();
+    ServeArguments::command().debug_assert();
 }
 
 #[test]
@@ -89,6 +90,15 @@ fn a_reset_is_a_dry_run_unless_it_is_told_otherwise_and_begins_in_one_place() {
         assert!(!refused(&format!("millstream reset t {flags}")).is_empty(), "{flags}");
     }
     assert!(refused("millstream reset t --keep-internal --state-dir d").contains("--state-dir"));
+}
+
+#[test]
+fn a_program_of_ones_own_shows_its_plan_where_it_has_a_lock_file() {
+    let serve = |line: &str| ServeArguments::try_parse_from(line.split(' '));
+    assert!(serve("shop --plan --write --lock l").is_ok_and(|arguments| arguments.plan && arguments.write));
+    for line in ["shop --plan", "shop --write --lock l"] {
+        assert!(serve(line).is_err(), "{line}");
+    }
 }
 
 #[test]

@@ -55,7 +55,9 @@ pub(super) fn show(
         PlanFormat::Json => serde_json::to_string_pretty(&planned).unwrap_or_default() + "\n",
     })?;
     if write {
-        topologies.iter().for_each(|topology| lock.set(topology));
+        for topology in topologies {
+            lock.set(topology);
+        }
         lock.write(file)?;
         eprintln!("written to {}", file.display());
         return Ok(());

@@ -40,12 +40,16 @@ pub(super) fn reset(catalog: &Catalog, arguments: &ResetArguments) -> Result<(),
     if arguments.execute {
         // All before one is reset: a group that is at work is told before anything has happened.
         for topology in &topologies {
-            at_rest(&Reset::plan(topology, &*broker, options.clone())?, &*broker, arguments.wait, &clock)?;
+            at_rest(&Reset::plan(topology, &*broker, &options)?, &*broker, arguments.wait, &clock)?;
         }
     }
     for topology in &topologies {
-        let reset = Reset::plan(topology, &*broker, options.clone())?;
-        if arguments.execute { execute(&reset, &*broker)? } else { show(&reset, &*broker)? }
+        let reset = Reset::plan(topology, &*broker, &options)?;
+        if arguments.execute {
+            execute(&reset, &*broker)?;
+        } else {
+            show(&reset, &*broker)?;
+        }
     }
     Ok(())
 }
@@ -65,14 +69,12 @@ fn at_rest(reset: &Reset, broker: &dyn Broker, wait: Option<Duration>, clock: &S
 }
 
 fn show(reset: &Reset, broker: &dyn Broker) -> Result<(), Failure> {
-    let mut text = format!("group {}: a reset would\n", reset.group());
-    reset.steps().iter().for_each(|step| text.push_str(&format!("  {step}\n")));
-    reset.notes().iter().for_each(|note| text.push_str(&format!("  note: {note}\n")));
-    if let Err(error) = reset.check_members(broker) {
-        text.push_str(&format!("  but not now: {error}\n"));
-    }
-    text.push_str("Nothing was changed; --execute does it. Topics that are written for others stay as they are.\n");
-    print(&text)
+    let mut lines = vec![format!("group {}: a reset would", reset.group())];
+    lines.extend(reset.steps().iter().map(|step| format!("  {step}")));
+    lines.extend(reset.notes().iter().map(|note| format!("  note: {note}")));
+    lines.extend(reset.check_members(broker).err().map(|error| format!("  but not now: {error}")));
+    lines.push("Nothing was changed; --execute does it. Topics that are written for others stay as they are.\n".into());
+    print(&lines.join("\n"))
 }
 
 fn execute(reset: &Reset, broker: &dyn Broker) -> Result<(), Failure> {

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use millstream::broker::partitioner::partition_of;
 use millstream::broker::{
-    Batch, Broker, CommitFailure, CommittedOffset, Guarantee, Isolation, Outgoing, OutgoingRecord, Partitioning,
+    Batch, Broker, CommitFailure, CommittedOffset, Guarantee, Isolation, NewTopic, Outgoing, OutgoingRecord,
+    Partitioning,
 };
 use millstream::record::InputNumber;
 use millstream::{Clock, ErrorKind, Headers, SystemClock, Timestamp};
@@ -301,6 +302,71 @@ fn a_topic_that_does_not_exist_is_missing_from_the_description_and_is_not_create
         broker.create_topics(&[new]).expect("created");
         assert_eq!(broker.describe_topics(&[&missing]).expect("described")[&missing].partitions, 2);
     }
+}
+
+#[test]
+fn a_topic_that_was_deleted_can_be_created_anew_and_is_empty() {
+    let Some(real) = RealBroker::start() else { return };
+    let broker = real.connect();
+    let (name, missing) = (topic(&broker, "again", 2), unique("missing"));
+    fill(&broker, &name, 1, 5, 10);
+    let group = unique("group");
+    broker.commit_for(&group, &[offset(&name, 1, 3)]).expect("committed");
+    assert_eq!(broker.list_topics().expect("listed").get(&name), Some(&2));
+    broker.delete_topics(&[&name, &missing]).expect("deleted");
+    assert!(!broker.list_topics().expect("listed").contains_key(&name));
+    let anew = NewTopic { name: name.clone(), partitions: 3, settings: [].into() };
+    broker.create_topics(&[anew]).expect("created");
+    let all: Vec<_> = (0..3).map(|number| at(&name, number)).collect();
+    assert_eq!(broker.end_offsets(&all, Isolation::ReadUncommitted).expect("told"), [0, 0, 0]);
+    // What was committed for the old one does not come back, and what is committed for the new one stays.
+    broker.commit_for(&group, &[offset(&name, 2, 0)]).expect("committed");
+    let committed = broker.committed(&group, &all).expect("told");
+    assert_eq!(committed, [None, None, Some(offset(&name, 2, 0))]);
+}
+
+#[test]
+fn anybody_may_commit_for_a_group_without_members_and_nobody_for_one_with() {
+    let Some(real) = RealBroker::start() else { return };
+    let broker = real.connect();
+    let (input, group) = (topic(&broker, "in", 2), unique("group"));
+    let wanted = CommittedOffset { partition: at(&input, 1), offset: 42, metadata: "a text, Ü".into() };
+    broker.commit_for(&group, std::slice::from_ref(&wanted)).expect("committed");
+    let (member, partitions) = joined(&broker, &options(&group, "a"), &[&input]);
+    assert_eq!(broker.committed(&group, &partitions).expect("told"), [None, Some(wanted.clone())]);
+    let error = broker.commit_for(&group, &[offset(&input, 1, 7)]).expect_err("it has a member");
+    assert_eq!(error.kind(), ErrorKind::Fenced, "{error}");
+    assert!(error.to_string().contains("stop all its processes first"), "{error}");
+    assert_eq!(broker.committed(&group, &partitions).expect("told")[1], Some(wanted));
+    member.close(true);
+    until("the group to be at rest", || broker.commit_for(&group, &[offset(&input, 1, 7)]).ok());
+}
+
+#[test]
+fn a_time_has_the_offset_of_the_first_record_that_is_not_earlier() {
+    let Some(real) = RealBroker::start() else { return };
+    let broker = real.connect();
+    let input = topic(&broker, "in", 2);
+    let mut writer = broker.writer().expect("a writer");
+    for time in [1_000, 3_000, 2_000, 4_000] {
+        let mut out = Outgoing::default();
+        let topic = out.topic(&input);
+        out.push(&OutgoingRecord {
+            topic,
+            partitioning: Partitioning::Fixed(0),
+            key: None,
+            value: Some(b"v"),
+            timestamp: Timestamp::from_millis(time),
+            headers: &Headers::NONE,
+            input: InputNumber(0),
+        });
+        writer.send(&out).expect("sent");
+        writer.flush().expect("written");
+    }
+    let all = [at(&input, 0), at(&input, 1)];
+    let found = |time| broker.offsets_at(&all, Timestamp::from_millis(time)).expect("told");
+    assert_eq!([0, 1_001, 3_001, 4_001].map(|time| found(time)[0]), [Some(0), Some(1), Some(3), None]);
+    assert_eq!(found(0)[1], None);
 }
 
 #[test]

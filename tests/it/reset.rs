@@ -130,7 +130,7 @@ fn state_of_a_directory_that_a_reset_did_not_see_is_not_believed() {
     let mut shop = Shop::new(&real, 2);
     let directory = tempfile::tempdir().expect("a directory");
     let run = ["--state-dir", text(directory.path()), "--leave-on-stop"];
-    shop.write(&purchases(500));
+    shop.write(purchases(500));
     shop.drain(&run);
     let written = ends(&shop, &shop.totals);
     exits(&shop_command(&shop, "reset", &["--to-latest", "--execute"]), 0);

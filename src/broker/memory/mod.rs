@@ -180,7 +180,9 @@ impl Broker for MemoryBroker {
     fn delete_topics(&self, names: &[&str]) -> Result<()> {
         self.call(Operation::DeleteTopics, || {
             let mut state = self.state();
-            names.iter().for_each(|name| state.delete_topic(name));
+            for name in names {
+                state.delete_topic(name);
+            }
             Ok(())
         })
     }

@@ -88,7 +88,9 @@ impl State {
             return Err(errors::has_members(group));
         }
         offsets.iter().try_for_each(|offset| self.topics.slot(&offset.partition).map(|_| ()))?;
-        offsets.iter().for_each(|offset| self.store_offset(group, offset.clone()));
+        for offset in offsets {
+            self.store_offset(group, offset.clone());
+        }
         Ok(())
     }
 

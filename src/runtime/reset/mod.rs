@@ -63,7 +63,7 @@ pub struct ResetOptions {
 /// let b = Builder::new("counts");
 /// b.source(VISITS).stream().group_by_key().count();
 /// let whose = Whose { application: "shop".into(), ..Whose::default() };
-/// let reset = Reset::plan(&b.build()?, &broker, ResetOptions { whose, ..ResetOptions::default() })?;
+/// let reset = Reset::plan(&b.build()?, &broker, &ResetOptions { whose, ..ResetOptions::default() })?;
 /// for step in reset.steps() {
 ///     println!("{step}");
 /// }
@@ -85,9 +85,9 @@ impl Reset {
     /// # Errors
     /// When a source is missing, an offset is asked for that cannot be, the group's offsets are another program's and
     /// shall be kept, or the broker cannot be reached.
-    pub fn plan(topology: &Topology, broker: &dyn Broker, options: ResetOptions) -> Result<Self> {
+    pub fn plan(topology: &Topology, broker: &dyn Broker, options: &ResetOptions) -> Result<Self> {
         let survey = survey(topology, broker, &options.whose)?;
-        let layout = layout(topology, broker, &options)?;
+        let layout = layout(topology, broker, options)?;
         let sources = super::placement::source_partitions(&layout);
         let known = Known::of(broker, &survey, &sources)?;
         let (seeks, notes) = options.start.resolve(broker, &sources, &known.committed)?;
@@ -96,7 +96,7 @@ impl Reset {
         if options.keep_internal {
             reset.move_only(&known, seeks)?;
         } else {
-            reset.start_anew(&layout, &options, &known, seeks);
+            reset.start_anew(&layout, options, &known, seeks);
         }
         Ok(reset)
     }
@@ -134,8 +134,8 @@ impl Reset {
         if members.is_empty() {
             return Ok(());
         }
-        let named = |member: &GroupMember| format!("{} at {}", member.member_id, member.host);
-        let names: Vec<String> = members.iter().map(named).collect();
+        let place = |member: &GroupMember| format!("{} at {}", member.member_id, member.host);
+        let names: Vec<String> = members.iter().map(place).collect();
         let plural = if members.len() == 1 { "" } else { "s" };
         let message = format!("group {} has {} member{plural}: {}", self.group, members.len(), names.join(", "));
         Err(Error::new(ErrorKind::Config, message).remedy(
@@ -260,7 +260,7 @@ impl Known {
         // Another program's texts know of no life.
         let lives = texts().filter_map(|text| Some(life(Position::decode(text).ok()?.sequence)));
         let (life, begun) = (lives.max().unwrap_or(0), texts().filter_map(was_resetting).max());
-        Ok(Self { life, begun, committed })
+        Ok(Self { committed, life, begun })
     }
 
     fn committed_at(&self, partition: &TopicPartition) -> Option<&CommittedOffset> {

@@ -1,7 +1,7 @@
 //! Resets on the embedded broker, with the engine before and after them.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -100,22 +100,19 @@ fn options() -> ResetOptions {
     ResetOptions { whose, ..ResetOptions::default() }
 }
 
-fn reset(broker: &MemoryBroker, options: ResetOptions) -> Result<()> {
+fn reset(broker: &MemoryBroker, options: &ResetOptions) -> Result<()> {
     Reset::plan(&counts(), broker, options)?.execute(broker, &mut |_| ())
 }
 
-/// All that a reset could touch.
-fn everything(
-    broker: &MemoryBroker,
-    state: &Path,
-) -> (Vec<String>, BTreeMap<String, u32>, Vec<Vec<Offset>>, Vec<PathBuf>) {
-    let offsets = broker.group_offsets(GROUP).into_iter().map(|offset| format!("{offset:?}")).collect();
+/// All that a reset could touch, as text.
+fn everything(broker: &MemoryBroker, state: &Path) -> Vec<String> {
+    let offsets = broker.group_offsets(GROUP).into_iter().map(|offset| format!("{offset:?}"));
     let topics = broker.list_topics().unwrap();
-    let ends = topics.keys().map(|topic| ends(broker, topic)).collect();
-    let mut files: Vec<PathBuf> =
-        std::fs::read_dir(state.join(GROUP).join("tasks")).unwrap().map(|file| file.unwrap().path()).collect();
+    let ends = topics.keys().map(|topic| format!("{topic}: {:?}", ends(broker, topic)));
+    let files = std::fs::read_dir(state.join(GROUP).join("tasks")).unwrap();
+    let mut files: Vec<String> = files.map(|file| file.unwrap().path().display().to_string()).collect();
     files.sort();
-    (offsets, topics, ends, files)
+    offsets.chain(ends).chain(files).collect()
 }
 
 #[test]
@@ -124,7 +121,7 @@ fn a_plan_changes_nothing() {
     run(&broker, state.path()).unwrap();
     let before = everything(&broker, state.path());
     let options = ResetOptions { state: Some(state.path().into()), orphans: true, ..options() };
-    let reset = Reset::plan(&counts(), &broker, options).unwrap();
+    let reset = Reset::plan(&counts(), &broker, &options).unwrap();
     let steps: Vec<String> = reset.steps().iter().map(ToString::to_string).collect();
     println!("{}", steps.join("\n"));
     assert_eq!(steps.len(), 6);
@@ -144,7 +141,7 @@ fn an_application_that_was_reset_gives_the_same_again_and_keeps_what_it_has_writ
     assert_eq!(totals(&broker, &[0, 0]), expected(0..60));
     let written = ends(&broker, "out");
     let options = ResetOptions { state: Some(state.path().into()), ..options() };
-    reset(&broker, options).unwrap();
+    reset(&broker, &options).unwrap();
     assert!(!state.path().join(GROUP).join("tasks").exists());
     assert_eq!(ends(&broker, "out"), written);
     assert!(!broker.list_topics().unwrap().contains_key("app-counts-counts-changelog"));
@@ -169,15 +166,15 @@ fn a_group_with_a_member_is_not_reset_and_the_member_is_named() {
         .unwrap();
     member.subscribe(&["in"]).unwrap();
     let before = everything(&broker, state.path());
-    let error = reset(&broker, options()).unwrap_err();
+    let error = reset(&broker, &options()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config);
     assert!(error.to_string().starts_with("group app-counts has 1 member: busy-"), "{error}");
     assert_eq!(everything(&broker, state.path()), before);
     // Had it joined a moment later, the first step would have been refused.
-    let mark = Reset::plan(&counts(), &broker, options()).unwrap().steps()[0].clone();
+    let mark = Reset::plan(&counts(), &broker, &options()).unwrap().steps()[0].clone();
     assert_eq!(mark.take(&broker, GROUP, None).unwrap_err().kind(), ErrorKind::Fenced);
     member.close(true);
-    reset(&broker, options()).unwrap();
+    reset(&broker, &options()).unwrap();
 }
 
 #[test]
@@ -201,7 +198,7 @@ fn a_reset_that_stops_anywhere_lets_nothing_start_and_can_be_run_again() {
             let written = ends(&broker, "out");
             let options = || ResetOptions { state: Some(state.path().into()), ..options() };
             left.store(failing, Ordering::SeqCst);
-            let error = reset(&broker, options()).unwrap_err().to_string();
+            let error = reset(&broker, &options()).unwrap_err().to_string();
             left.store(usize::MAX, Ordering::SeqCst);
             assert!(error.contains("of 6 steps; not done: "), "{error}");
             // Before the first step nothing has happened, and after the last one everything.
@@ -211,7 +208,7 @@ fn a_reset_that_stops_anywhere_lets_nothing_start_and_can_be_run_again() {
                 let refused = run(&broker, state.path()).unwrap_err().to_string();
                 assert!(refused.contains("a reset of the application has begun and not come to its end"), "{refused}");
             }
-            reset(&broker, options()).unwrap();
+            reset(&broker, &options()).unwrap();
             run(&broker, state.path()).unwrap();
             assert_eq!(totals(&broker, &written), expected(0..60), "{fault:?} {failing}");
         }
@@ -225,7 +222,7 @@ fn state_that_another_machine_has_from_before_a_reset_is_not_believed() {
     run(&broker, elsewhere.path()).unwrap();
     let changelog = "app-counts-counts-changelog";
     let (old, written) = (ends(&broker, changelog), ends(&broker, "out"));
-    reset(&broker, ResetOptions { start: Start::Latest, ..options() }).unwrap();
+    reset(&broker, &ResetOptions { start: Start::Latest, ..options() }).unwrap();
     // Until the offsets that the old state knows lie within the new changelog.
     let mut number = 60;
     loop {
@@ -244,7 +241,7 @@ fn state_that_another_machine_has_from_before_a_reset_is_not_believed() {
 
 /// Where each partition of `in` is read from, and what is said about it.
 fn begins(broker: &MemoryBroker, start: Start) -> (Vec<Offset>, Vec<String>) {
-    let reset = Reset::plan(&counts(), broker, ResetOptions { start, ..options() }).unwrap();
+    let reset = Reset::plan(&counts(), broker, &ResetOptions { start, ..options() }).unwrap();
     let Some(Step::Commit { offsets }) = reset.steps().last() else { panic!("{:?}", reset.steps()) };
     let sources = offsets.iter().filter(|(seek, _)| &*seek.partition.topic == "in");
     let notes = reset.notes().iter().filter(|note| note.starts_with("in-")).cloned().collect();
@@ -271,10 +268,10 @@ fn reading_begins_where_it_was_asked_to() {
     let (offsets, notes) = to(Start::Offsets(given));
     assert_eq!((offsets, &*notes), (vec![7, 40], &["in-1 holds 0 to 40: 40 instead of 99".to_owned()][..]));
     let missing = Start::Offsets(BTreeMap::from([(at(0), 7)]));
-    let error = reset(&broker, ResetOptions { start: missing, ..options() }).unwrap_err().to_string();
+    let error = reset(&broker, &ResetOptions { start: missing, ..options() }).unwrap_err().to_string();
     assert_eq!(error, "no offset is given for in-1; name every partition of every source");
     let foreign = Start::Offsets(BTreeMap::from([(TopicPartition::new("out", 0), 7)]));
-    let error = reset(&broker, ResetOptions { start: foreign, ..options() }).unwrap_err().to_string();
+    let error = reset(&broker, &ResetOptions { start: foreign, ..options() }).unwrap_err().to_string();
     assert!(error.starts_with("the topology does not read out-0"), "{error}");
 }
 
@@ -283,7 +280,7 @@ fn with_the_internal_topics_kept_only_the_sources_are_read_again() {
     let (broker, state) = (broker(), tempfile::tempdir().unwrap());
     run(&broker, state.path()).unwrap();
     let topics = broker.list_topics().unwrap();
-    reset(&broker, ResetOptions { keep_internal: true, ..options() }).unwrap();
+    reset(&broker, &ResetOptions { keep_internal: true, ..options() }).unwrap();
     assert_eq!(broker.list_topics().unwrap(), topics);
     run(&broker, state.path()).unwrap();
     // What is read again counts again: the state has stayed.
@@ -308,9 +305,9 @@ fn topics_that_nobody_declares_any_more_go_only_when_asked_and_those_of_others_n
     assert!(found.internal.iter().all(|topic| topic.partitions == Some(PARTITIONS)));
     assert_eq!(found.internal[0].kind, InternalKind::Repartition);
 
-    reset(&broker, options.clone()).unwrap();
+    reset(&broker, &options).unwrap();
     assert!(names.iter().all(|name| broker.list_topics().unwrap().contains_key(*name)));
-    reset(&broker, ResetOptions { orphans: true, ..options }).unwrap();
+    reset(&broker, &ResetOptions { orphans: true, ..options }).unwrap();
     let left: Vec<bool> = names.iter().map(|name| broker.list_topics().unwrap().contains_key(*name)).collect();
     assert_eq!(left, [false, true, true, true]);
 }
@@ -321,7 +318,7 @@ fn a_second_process_on_the_state_directory_stops_a_reset_before_its_first_step()
     run(&broker, state.path()).unwrap();
     let before = everything(&broker, state.path());
     let held = crate::state::Home::take(state.path(), GROUP).unwrap();
-    let error = reset(&broker, ResetOptions { state: Some(state.path().into()), ..options() }).unwrap_err();
+    let error = reset(&broker, &ResetOptions { state: Some(state.path().into()), ..options() }).unwrap_err();
     assert!(error.to_string().contains("another process uses this state directory"), "{error}");
     drop(held);
     assert_eq!(everything(&broker, state.path()), before);

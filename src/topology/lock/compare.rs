@@ -102,7 +102,7 @@ impl Comparison {
         let changed = self.differences.iter().filter(|difference| difference.verdict != Verdict::Keep);
         let mut words: Vec<String> = changed.map(Difference::in_short).collect();
         if words.is_empty() && !self.is_same() {
-            words.push("its parts are declared in another order".into());
+            words.push("its parts are put together otherwise, as the fingerprint says".into());
         }
         words
     }

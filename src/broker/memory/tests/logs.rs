@@ -18,6 +18,50 @@ fn creating_a_topic_again_leaves_it_as_it_is() {
 }
 
 #[test]
+fn a_topic_that_was_deleted_is_gone_with_what_groups_have_committed_for_it() {
+    let (broker, _) = broker();
+    writer(&broker).send(&out("in", 1, &[("k", "old")])).unwrap();
+    let offsets = [offset(1, 1, "in"), CommittedOffset { partition: at("out", 0), offset: 0, metadata: "out".into() }];
+    broker.commit_for(GROUP, &offsets).unwrap();
+    let mut reader = broker.reader(&[(at("in", 1), 1)]).unwrap();
+    broker.delete_topics(&["in", "nowhere"]).unwrap();
+    assert_eq!(broker.list_topics().unwrap(), BTreeMap::from([("out".to_owned(), 2)]));
+    assert!(broker.records("in").is_err());
+    assert_eq!(broker.group_offsets(GROUP), offsets[1..]);
+    // Whoever still reads it is told, also when there is another of the same name.
+    create(&broker, "in", 3, &[]);
+    assert!(broker.records("in").unwrap().is_empty());
+    assert!(reader.fetch(0, 10, &mut Batch::default()).is_err());
+    writer(&broker).send(&out("in", 1, &[("k", "new")])).unwrap();
+    assert_eq!(values(&broker, "in"), ["new"]);
+}
+
+#[test]
+fn a_time_has_the_offset_of_the_first_record_that_is_not_earlier() {
+    let (broker, _) = broker();
+    let mut records = Outgoing::default();
+    let topic = records.topic("in");
+    for time in [10, 30, 20, 40] {
+        records.push(&OutgoingRecord {
+            topic,
+            partitioning: Partitioning::Fixed(0),
+            key: None,
+            value: Some(b"v"),
+            timestamp: Timestamp::from_millis(time),
+            headers: &Headers::NONE,
+            input: InputNumber(0),
+        });
+    }
+    writer(&broker).send(&records).unwrap();
+    let found = |time| broker.offsets_at(&[at("in", 0), at("in", 1)], Timestamp::from_millis(time)).unwrap();
+    let times = [0, 10, 11, 31, 40, 41].map(|time| found(time)[0]);
+    assert_eq!(times, [Some(0), Some(0), Some(1), Some(3), Some(3), None]);
+    assert_eq!(found(0)[1], None);
+    broker.delete_records(&[(at("in", 0), 2)]).unwrap();
+    assert_eq!(found(0)[0], Some(2));
+}
+
+#[test]
 fn a_topic_that_cannot_be_is_refused() {
     let (broker, _) = broker();
     let topic = |partitions, limit: &str| NewTopic {
