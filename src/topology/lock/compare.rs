@@ -215,7 +215,7 @@ fn changes(kind: PartKind, was: &Part, now: &Part) -> Vec<Change> {
         ("operator", was.operator.clone(), now.operator.clone()),
         ("key", was.key.clone(), now.key.clone()),
         ("value", was.value.clone(), now.value.clone()),
-        ("terms", listed(&was.terms), listed(&now.terms)),
+        terms_of(&was.terms, &now.terms),
         ("partitions", count(was.partitions), count(now.partitions)),
         ("sub-topology", was.sub_topology.clone(), now.sub_topology.clone()),
     ];
@@ -223,8 +223,16 @@ fn changes(kind: PartKind, was: &Part, now: &Part) -> Vec<Change> {
     changed.map(|(what, was, now)| Change { what, was, now, meaning: kind.meaning(what) }).collect()
 }
 
-fn listed(terms: &[String]) -> String {
-    if terms.is_empty() { "none".into() } else { terms.join(", ") }
+/// The terms that are gone, and those that are new; all of them where only their order differs.
+fn terms_of(was: &[String], now: &[String]) -> (&'static str, String, String) {
+    let without = |of: &[String], others: &[String]| -> Vec<String> {
+        of.iter().filter(|term| !others.contains(term)).cloned().collect()
+    };
+    let listed = |terms: &[String]| if terms.is_empty() { "none".into() } else { terms.join(", ") };
+    match (without(was, now), without(now, was)) {
+        (gone, new) if gone.is_empty() && new.is_empty() => ("terms", listed(was), listed(now)),
+        (gone, new) => ("terms", listed(&gone), listed(&new)),
+    }
 }
 
 fn terms(was: Option<&Locked>, now: &Locked, into: &mut Vec<Difference>) {
@@ -237,8 +245,8 @@ fn terms(was: Option<&Locked>, now: &Locked, into: &mut Vec<Difference>) {
         None => (Verdict::Create, Vec::new()),
         Some(_) if before == now.terms => (Verdict::Keep, Vec::new()),
         Some(_) => {
-            let (was, now) = (listed(before), listed(&now.terms));
-            (Verdict::Change, vec![Change { what: "terms", was, now, meaning: kind.meaning("terms") }])
+            let (what, was, now) = terms_of(before, &now.terms);
+            (Verdict::Change, vec![Change { what, was, now, meaning: kind.meaning(what) }])
         }
     };
     let part = Part { terms: now.terms.clone(), ..Part::default() };
