@@ -102,7 +102,7 @@ fn found(broker: &dyn Broker, name: &str, there: &BTreeMap<String, u32>) -> Resu
 }
 
 /// What a topic with this name is for, where it is called as internal topics are.
-fn kind_of(topic: &str) -> Option<InternalKind> {
+pub(super) fn kind_of(topic: &str) -> Option<InternalKind> {
     match topic {
         topic if topic.ends_with("-repartition") => Some(InternalKind::Repartition),
         topic if topic.ends_with("-changelog") => Some(InternalKind::Changelog),

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use crate::broker::{Broker, CommittedOffset, NewTopic};
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::{Offset, TopicPartition};
-use crate::runtime::survey::TopicFound;
+use crate::runtime::survey::{TopicFound, kind_of};
 use crate::state::Home;
 use crate::topology::InternalKind;
 
@@ -120,7 +120,14 @@ impl fmt::Display for Step {
             }
             Self::Commit { offsets } => {
                 f.write_str("commit where to begin:")?;
-                offsets.iter().try_for_each(|(seek, _)| write!(f, "\n    {seek}"))
+                // Of a repartition topic that was made anew there is nothing to say but that.
+                let (fresh, moved): (Vec<_>, Vec<_>) =
+                    offsets.iter().map(|(seek, _)| seek).partition(|seek| kind_of(&seek.partition.topic).is_some());
+                moved.iter().try_for_each(|seek| write!(f, "\n    {seek}"))?;
+                match fresh.len() {
+                    0 => Ok(()),
+                    count => write!(f, "\n    and the {count} partitions of the repartition topics at 0"),
+                }
             }
         }
     }
