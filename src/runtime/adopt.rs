@@ -172,7 +172,7 @@ impl StreamThread {
                 format!("task {name} has state, but its group has no committed offsets: reading its topics from their start would count records twice"),
             )
             .remedy(
-                "if the group was deleted or its offsets expired, delete the state directory and the changelog topics to start anew, or set the group's offsets to where the state stands",
+                "the group was deleted, or its offsets have expired: reset the application to start anew (`millstream reset`)",
             ));
         }
         let task = self.build(id, state);
