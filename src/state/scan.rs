@@ -7,7 +7,8 @@ use super::{Row, Store, StoreId};
 use crate::codec::{Data, Key};
 use crate::error::Result;
 
-/// How many encoded rows are read ahead.
+/// How many encoded rows are read ahead: few at first, since many scans end with one of the first rows, then more and more.
+const FIRST_CHUNK: usize = 8;
 const CHUNK: usize = 256;
 
 /// How far a scan of a store has got; [`Store::next_row`] moves it on.
@@ -22,6 +23,7 @@ pub struct Scan<K, V> {
     /// Encoded rows from below the cache, read ahead, and from where to read the next; `None` where there are no more.
     chunk: VecDeque<(Vec<u8>, Vec<u8>)>,
     more: Option<Vec<u8>>,
+    ahead: usize,
     /// The flush since which the chunk is good.
     flushes: u64,
     /// The row that the last step gave out, where it was not in the cache.
@@ -38,7 +40,8 @@ impl<K: Key, V: Data> Store<K, V> {
     pub fn scan(&self, from: &[u8], to: Option<&[u8]>) -> Scan<K, V> {
         let at = self.id.key(from);
         let to = to.map_or_else(|| self.id.end(), |to| self.id.key(to));
-        Scan { more: Some(at.clone()), at, to, chunk: VecDeque::new(), flushes: self.flushes, row: None }
+        let (more, flushes) = (Some(at.clone()), self.flushes);
+        Scan { more, at, to, chunk: VecDeque::new(), ahead: FIRST_CHUNK, flushes, row: None }
     }
 
     /// A scan of the rows whose key bytes begin with `prefix`.
@@ -130,7 +133,8 @@ impl<K: Key, V: Data> Store<K, V> {
         while scan.chunk.is_empty()
             && let Some(from) = scan.more.take()
         {
-            let chunk = self.state.scan(&from, &scan.to, CHUNK)?;
+            let chunk = self.state.scan(&from, &scan.to, scan.ahead)?;
+            scan.ahead = (scan.ahead * 4).min(CHUNK);
             scan.chunk.extend(chunk.rows);
             scan.more = chunk.next;
         }
