@@ -40,6 +40,7 @@ mod route;
 mod stateful;
 mod stateless;
 mod stream;
+mod stream_join;
 #[cfg(test)]
 mod stream_tests;
 mod suppressed;

@@ -31,6 +31,7 @@ pub mod source;
 #[cfg(test)]
 mod source_tests;
 pub mod stores;
+pub mod stream_join;
 pub mod suppress;
 pub mod table_filter;
 pub mod table_join;

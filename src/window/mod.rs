@@ -6,6 +6,7 @@
 
 mod given;
 mod hopping;
+mod join;
 mod key;
 mod session;
 mod sliding;
@@ -18,6 +19,8 @@ use serde::{Deserialize, Serialize};
 
 pub use given::GivenWindows;
 pub use hopping::HoppingWindows;
+pub use join::JoinWindow;
+pub(crate) use join::Reach;
 pub use key::{SessionWindowed, TimeWindowed, Windowed, WindowedText};
 pub use session::SessionWindows;
 pub use sliding::SlidingWindows;

@@ -77,12 +77,8 @@ pub struct Arrival {
 impl Arrival {
     /// The watermark of its own source partition when it was read, as far as it matters: before every time for a record
     /// that came in order.
-    fn reference(&self) -> Timestamp {
-        if self.behind == 0 {
-            return Timestamp::MIN;
-        }
-        let behind = i64::try_from(self.behind).unwrap_or(i64::MAX);
-        Timestamp::from_millis(self.timestamp.millis().saturating_add(behind))
+    pub(in crate::operators) fn reference(&self) -> Timestamp {
+        reference(self.timestamp, self.behind)
     }
 
     /// True where a window may refuse it.
@@ -91,7 +87,7 @@ impl Arrival {
     }
 
     /// Why a window does not take the record any more.
-    fn refused(&self, closing: Closing, end: Timestamp) -> Option<DropReason> {
+    pub(in crate::operators) fn refused(&self, closing: Closing, end: Timestamp) -> Option<DropReason> {
         let closes = closing.at(end);
         if self.reference() >= closes {
             return Some(DropReason::Late);
@@ -100,7 +96,7 @@ impl Arrival {
     }
 
     /// How far behind a result at `timestamp` is, of an operator that passes time on `hold` milliseconds late.
-    fn behind_at(&self, timestamp: Timestamp, hold: i64) -> u64 {
+    pub(in crate::operators) fn behind_at(&self, timestamp: Timestamp, hold: i64) -> u64 {
         let reference = self.reference();
         if reference == Timestamp::MIN {
             return 0;
@@ -117,6 +113,15 @@ impl Arrival {
         let Self { stamp: watermark, input, headers, .. } = self.clone();
         Record { key, value, timestamp, behind, watermark, input, headers }
     }
+}
+
+/// The watermark of its own source partition when a record was read, as far as it matters.
+pub(in crate::operators) fn reference(timestamp: Timestamp, behind: u64) -> Timestamp {
+    if behind == 0 {
+        return Timestamp::MIN;
+    }
+    let behind = i64::try_from(behind).unwrap_or(i64::MAX);
+    Timestamp::from_millis(timestamp.millis().saturating_add(behind))
 }
 
 /// Why a record could not be added.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use millstream::dsl::{Cogrouped, Setup, WindowedBy, Windowing};
 use millstream::operators::Reject;
 use millstream::operators::processor::{Context, Processor, Stored, Timer};
-use millstream::window::{HoppingWindows, SessionWindows, SlidingWindows, TumblingWindows, Windowed};
+use millstream::window::{HoppingWindows, JoinWindow, SessionWindows, SlidingWindows, TumblingWindows, Windowed};
 use millstream::{Builder, Data, Grouped, Record, Stream, Table, Timestamp, Topic, Topology};
 
 /// The stateless topologies get no nulls.
@@ -22,7 +22,7 @@ const UPDATES_OUT: Topic<String, Option<String>> = Topic::new("out");
 type Declare = fn(&Builder);
 
 /// The topologies that are built, by name.
-pub(super) const ALL: [(&str, Declare); 28] = [
+pub(super) const ALL: [(&str, Declare); 32] = [
     ("aggregate-concat", aggregate_concat),
     ("cogroup", |b| cogrouped(b).aggregate(String::new).to(OUT)),
     ("cogroup-tumbling", |b| write_windows(&cogrouped(b).windowed(TUMBLING_FOR_AN_HOUR).aggregate(String::new))),
@@ -41,6 +41,10 @@ pub(super) const ALL: [(&str, Declare); 28] = [
     ("sliding-count", |b| counts(&grouped(b).windowed(SLIDING))),
     ("sliding-count-on-close", |b| counts(&grouped(b).windowed(SLIDING).on_close())),
     ("split-and-merge", split_and_merge),
+    ("stream-stream-inner", |b| join_streams(b, WITHIN_TEN)),
+    ("stream-stream-inner-asymmetric", |b| join_streams(b, WITHIN_TEN.before(Duration::from_secs(2)))),
+    ("stream-stream-left", stream_stream_left),
+    ("stream-stream-outer", stream_stream_outer),
     ("stream-table-inner", |b| left(b).join(&right(b), |_, left, right| joined(&left, Some(right))).to(OUT)),
     ("stream-table-left", |b| left(b).left_join(&right(b), |_, left, right| joined(&left, right)).to(OUT)),
     ("stream-to-table", |b| b.source(NULLABLE_IN).stream().to_table_with_tombstones().to(OUT)),
@@ -183,6 +187,36 @@ fn cogrouped(b: &Builder) -> Cogrouped<String, String> {
     };
     let left = b.source(LEFT).stream().group_by_key().cogroup(append("L"));
     left.and(&b.source(RIGHT).stream().group_by_key(), append("R"))
+}
+
+const WITHIN_TEN: JoinWindow = JoinWindow::of(TEN).grace(FIVE);
+
+fn two_streams(b: &Builder) -> (Stream<String, String>, Stream<String, String>) {
+    const LEFT: Topic<String, String> = Topic::new("left");
+    const RIGHT: Topic<String, String> = Topic::new("right");
+    (b.source(LEFT).stream(), b.source(RIGHT).stream())
+}
+
+fn join_streams(b: &Builder, window: JoinWindow) {
+    let (left, right) = two_streams(b);
+    left.join_within(&right, window, |_, left, right| format!("{left}+{right}")).to(OUT);
+}
+
+/// Java's text of nothing.
+fn or_null(value: Option<&String>) -> &str {
+    value.map_or("null", String::as_str)
+}
+
+fn stream_stream_left(b: &Builder) {
+    let (left, right) = two_streams(b);
+    left.left_join_within(&right, WITHIN_TEN, |_, left, right| format!("{left}+{}", or_null(right))).to(OUT);
+}
+
+fn stream_stream_outer(b: &Builder) {
+    let (left, right) = two_streams(b);
+    let both =
+        |_: &String, left: Option<&String>, right: Option<&String>| format!("{}+{}", or_null(left), or_null(right));
+    left.outer_join_within(&right, WITHIN_TEN, both).to(OUT);
 }
 
 /// Counts records and forwards ("tick", count) when its timer goes off, at the time it has come to.

@@ -1,0 +1,237 @@
+//! The records of one side that may still meet others, in a store.
+//!
+//! An entry is found by its key and time. For its end there is a timer at or before it, one a key for any number of
+//! records in order: when it goes off, the entries that are over are taken from the front, and the timer is set for the
+//! next. So both looking up and expiring are short scans, however many records wait.
+
+use super::rows::{Entry, Kept, Slot, TIMER, entry_bytes, timer_bytes};
+use crate::codec::{CodecError, Data, Key};
+use crate::error::{Error, ErrorKind, Result};
+use crate::operators::Cx;
+use crate::operators::changelog::Changelog;
+use crate::operators::stores::SharedStore;
+use crate::operators::window::{Arrival, reference};
+use crate::record::{Headers, InputNumber};
+use crate::state::{Origin, Row, Store};
+use crate::time::Timestamp;
+use crate::window::Reach;
+
+/// The store of a side.
+pub type Rows<K, V> = SharedStore<Slot<K>, Kept<V>>;
+
+/// One side of a join.
+pub struct Side<K: Key, V: Data> {
+    store: Rows<K, V>,
+    changelog: Changelog,
+    /// How far its records reach.
+    pub(super) reach: Reach,
+    /// Whether a record that meets nobody has a result.
+    pub(super) pads: bool,
+    /// No timer is earlier than this. It is only a hint: a new task begins with a look at the store.
+    next: Timestamp,
+}
+
+impl<K: Key, V: Data> Side<K, V> {
+    /// A side with its entries in `store`.
+    pub(crate) const fn new(store: Rows<K, V>, changelog: Changelog, reach: Reach, pads: bool) -> Self {
+        Self { store, changelog, reach, pads, next: Timestamp::MIN }
+    }
+
+    /// Shows the entries that an arriving record of the other side meets to `each`, in order of time. Its reach is `from`.
+    pub(super) fn meet(
+        &mut self,
+        key: &K,
+        arrival: &Arrival,
+        from: Reach,
+        mut each: impl FnMut(Timestamp, &V),
+    ) -> Result<()> {
+        let (first, last) = from.around(arrival.timestamp);
+        let arrival_over = from.over().at(arrival.timestamp);
+        let (low, high) = (bound(key, first)?, bound(key, after(last))?);
+        let mut store = self.store.lock();
+        let mut scan = store.scan(&low, Some(&high));
+        while let Some((slot, row)) = store.next_row(&mut scan)? {
+            let (Slot::Entry(_, time, _), Kept::Entry(entry)) = (slot, &row.value) else { continue };
+            // Each by the other's window: which of them came first is chance.
+            let missed = arrival.refused(self.reach.over(), *time).is_some();
+            if missed || reference(*time, entry.behind) >= arrival_over {
+                continue;
+            }
+            each(*time, &entry.value);
+            if self.pads && !entry.matched {
+                let slot = slot.clone();
+                let id = store.touch(&slot)?;
+                if let Some(Row { value: Kept::Entry(entry), .. }) = store.row_mut(id) {
+                    entry.matched = true;
+                }
+                *store.origin_mut(id) = origin(arrival.timestamp, arrival.input);
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps a record for those that come after it.
+    pub(super) fn keep(&mut self, key: K, value: V, arrival: &Arrival, matched: bool) -> Result<()> {
+        let Arrival { timestamp: time, behind, input, .. } = *arrival;
+        let shared = self.store.clone();
+        let mut store = shared.lock();
+        let mut entry = Some(Entry { behind, matched, more: 0, value });
+        let first = Slot::Entry(key, time, 0);
+        let id = store.touch(&first)?;
+        *store.origin_mut(id) = origin(time, input);
+        let Slot::Entry(key, ..) = first else { return Ok(()) };
+        let number = match store.row_mut(id) {
+            Some(Row { value: Kept::Entry(first), .. }) => {
+                first.more = first.more.checked_add(1).ok_or_else(too_many)?;
+                first.more
+            }
+            row => {
+                *row = entry.take().map(|entry| Row { value: Kept::Entry(entry), timestamp: time });
+                0
+            }
+        };
+        if let Some(entry) = entry {
+            // The first has a timer, which is that of all.
+            let id = store.touch_absent(&Slot::Entry(key, time, number))?;
+            *store.row_mut(id) = Some(Row { value: Kept::Entry(entry), timestamp: time });
+            *store.origin_mut(id) = origin(time, input);
+            return Ok(());
+        }
+        // An earlier entry of the key has a timer that is early enough.
+        if first_in(&mut store, &key, (Timestamp::MIN, time))?.is_none() {
+            self.set_timer(&mut store, self.reach.over().at(time), key, input)?;
+        }
+        Ok(())
+    }
+
+    /// True where something may be over at `watermark`.
+    pub(super) fn is_due(&self, watermark: Timestamp) -> bool {
+        watermark > Timestamp::MIN && watermark >= self.next
+    }
+
+    /// Deletes what is over at `watermark`, at most `budget` rows, and shows it to `each`, by key and time; gives whether
+    /// that was all.
+    pub(super) fn expire(
+        &mut self,
+        watermark: Timestamp,
+        budget: &mut usize,
+        mut each: impl FnMut(&K, Timestamp, Entry<V>),
+    ) -> Result<bool> {
+        if !self.is_due(watermark) {
+            return Ok(true);
+        }
+        let shared = self.store.clone();
+        let mut store = shared.lock();
+        let mut timers = store.scan(&timer_bytes(self.next), Some(&[TIMER + 1]));
+        loop {
+            let Some((Slot::Timer(at, key), _)) = store.next_row(&mut timers)? else {
+                self.next = Timestamp::MAX;
+                return Ok(true);
+            };
+            let (at, key) = (*at, key.clone());
+            self.next = at;
+            if at > watermark {
+                return Ok(true);
+            }
+            // A timer counts as well: it may have nothing left to do.
+            if *budget == 0 || !self.take_over(&mut store, &key, watermark, budget, &mut each)? {
+                return Ok(false);
+            }
+            *budget = budget.saturating_sub(1);
+            delete(&mut store, &Slot::Timer(at, key.clone()), at)?;
+            if let Some(time) = first_in(&mut store, &key, (Timestamp::MIN, Timestamp::MAX))? {
+                self.set_timer(&mut store, self.reach.over().at(time), key, InputNumber::UNKNOWN)?;
+            }
+        }
+    }
+
+    /// Takes the entries of a key that are over.
+    fn take_over(
+        &self,
+        store: &mut Store<Slot<K>, Kept<V>>,
+        key: &K,
+        watermark: Timestamp,
+        budget: &mut usize,
+        each: &mut impl FnMut(&K, Timestamp, Entry<V>),
+    ) -> Result<bool> {
+        let Some(last) = self.reach.over().last_closed(watermark) else { return Ok(true) };
+        let (low, high) = (bound(key, Timestamp::MIN)?, bound(key, after(last))?);
+        let mut scan = store.scan(&low, Some(&high));
+        while let Some((slot, _)) = store.next_row(&mut scan)? {
+            if *budget == 0 {
+                return Ok(false);
+            }
+            *budget -= 1;
+            let slot = slot.clone();
+            let Slot::Entry(_, time, _) = slot else { continue };
+            if let Some(Kept::Entry(entry)) = delete(store, &slot, time)? {
+                each(key, time, entry);
+            }
+        }
+        Ok(true)
+    }
+
+    fn set_timer(
+        &mut self,
+        store: &mut Store<Slot<K>, Kept<V>>,
+        at: Timestamp,
+        key: K,
+        input: InputNumber,
+    ) -> Result<()> {
+        self.next = self.next.min(at);
+        let id = store.touch_absent(&Slot::Timer(at, key))?;
+        *store.row_mut(id) = Some(Row { value: Kept::Timer, timestamp: at });
+        *store.origin_mut(id) = origin(at, input);
+        Ok(())
+    }
+
+    /// Writes what has changed to the changelog.
+    pub(super) fn flush(&self, cx: &mut Cx) {
+        self.changelog.flush(&mut self.store.lock(), cx, |_| ());
+    }
+}
+
+/// The time of a key's first entry from one time up to another, which is not part of it.
+fn first_in<K: Key, V: Data>(
+    store: &mut Store<Slot<K>, Kept<V>>,
+    key: &K,
+    (from, to): (Timestamp, Timestamp),
+) -> Result<Option<Timestamp>> {
+    let mut scan = store.scan(&bound(key, from)?, Some(&bound(key, to)?));
+    Ok(store.next_row(&mut scan)?.and_then(|(slot, _)| match slot {
+        Slot::Entry(_, time, _) => Some(*time),
+        Slot::Timer(..) => None,
+    }))
+}
+
+fn delete<K: Key, V: Data>(
+    store: &mut Store<Slot<K>, Kept<V>>,
+    slot: &Slot<K>,
+    at: Timestamp,
+) -> Result<Option<Kept<V>>> {
+    let id = store.touch(slot)?;
+    let row = store.row_mut(id).take();
+    *store.origin_mut(id) = origin(at, InputNumber::UNKNOWN);
+    Ok(row.map(|row| row.value))
+}
+
+fn origin(timestamp: Timestamp, input: InputNumber) -> Origin {
+    Origin { timestamp, behind: 0, watermark: Timestamp::MIN, input, headers: Headers::NONE }
+}
+
+fn after(time: Timestamp) -> Timestamp {
+    Timestamp::from_millis(time.millis().saturating_add(1))
+}
+
+fn bound<K: Key>(key: &K, time: Timestamp) -> Result<Vec<u8>> {
+    entry_bytes(key, time).map_err(|error| unwritable(key, &error))
+}
+
+fn unwritable<K: Key>(key: &K, error: &CodecError) -> Error {
+    Error::new(ErrorKind::State, format!("the key {key:?} of a join cannot be written: {error}"))
+}
+
+fn too_many() -> Error {
+    Error::new(ErrorKind::State, format!("more than {} records of a join have one key and one time", u32::MAX))
+        .remedy("give its source a finer event time, or the records finer keys")
+}

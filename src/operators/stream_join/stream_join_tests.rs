@@ -1,0 +1,1 @@
+//! Joins against a naive reference.
