@@ -80,25 +80,24 @@ impl<K: Key, V: Data> Side<K, V> {
         let id = store.touch(&first)?;
         *store.origin_mut(id) = origin(time, input);
         let Slot::Entry(key, ..) = first else { return Ok(()) };
-        let number = match store.row_mut(id) {
-            Some(Row { value: Kept::Entry(first), .. }) => {
-                first.more = first.more.checked_add(1).ok_or_else(too_many)?;
-                first.more
+        if let row @ None = store.row_mut(id) {
+            *row = entry.take().map(|entry| Row { value: Kept::Entry(entry), timestamp: time });
+        }
+        let is_first = entry.is_none();
+        while let Some(waiting) = entry.take() {
+            let Some(Row { value: Kept::Entry(first), .. }) = store.row_mut(id) else { return Ok(()) };
+            first.more = first.more.checked_add(1).ok_or_else(too_many)?;
+            let number = first.more;
+            let next = store.touch(&Slot::Entry(key.clone(), time, number))?;
+            *store.origin_mut(next) = origin(time, input);
+            match store.row_mut(next) {
+                row @ None => *row = Some(Row { value: Kept::Entry(waiting), timestamp: time }),
+                // It was left of others by a portion that ended in between.
+                Some(_) => entry = Some(waiting),
             }
-            row => {
-                *row = entry.take().map(|entry| Row { value: Kept::Entry(entry), timestamp: time });
-                0
-            }
-        };
-        if let Some(entry) = entry {
-            // The first has a timer, which is that of all.
-            let id = store.touch_absent(&Slot::Entry(key, time, number))?;
-            *store.row_mut(id) = Some(Row { value: Kept::Entry(entry), timestamp: time });
-            *store.origin_mut(id) = origin(time, input);
-            return Ok(());
         }
         // An earlier entry of the key has a timer that is early enough.
-        if first_in(&mut store, &key, (Timestamp::MIN, time))?.is_none() {
+        if is_first && first_in(&mut store, &key, (Timestamp::MIN, time))?.is_none() {
             self.set_timer(&mut store, self.reach.over().at(time), key, input)?;
         }
         Ok(())
@@ -179,7 +178,8 @@ impl<K: Key, V: Data> Side<K, V> {
         input: InputNumber,
     ) -> Result<()> {
         self.next = self.next.min(at);
-        let id = store.touch_absent(&Slot::Timer(at, key))?;
+        // It may be there already: timers are also set for entries that were not the first when they came.
+        let id = store.touch(&Slot::Timer(at, key))?;
         *store.row_mut(id) = Some(Row { value: Kept::Timer, timestamp: at });
         *store.origin_mut(id) = origin(at, input);
         Ok(())
