@@ -71,14 +71,17 @@ impl<K: Key, V: Data> Repartition<K, V> {
     fn pack(&mut self, record: Record<K, V>, cx: &mut Cx) -> Result<(), Reject> {
         self.key.clear();
         self.value.clear();
-        self.key_codec.encode(&record.key, &mut self.key).map_err(|error| unwritable("key", &error))?;
-        let has_value = !record.value.is_null();
+        let (has_key, has_value) = (!record.key.is_null(), !record.value.is_null());
+        if has_key {
+            self.key_codec.encode(&record.key, &mut self.key).map_err(|error| unwritable("key", &error))?;
+        }
         if has_value {
             self.value_codec.encode(&record.value, &mut self.value).map_err(|error| unwritable("value", &error))?;
         }
         let Record { timestamp, behind, input, headers, .. } = record;
+        let key = has_key.then_some(self.key.as_slice());
         let value = has_value.then_some(self.value.as_slice());
-        let packed = FrameRecord { timestamp, behind, key: Some(&self.key), value, headers };
+        let packed = FrameRecord { timestamp, behind, key, value, headers };
         #[expect(clippy::cast_possible_truncation, reason = "it was made of a u32")]
         let partition = partition_of(&self.key, self.frames.len() as u32);
         let open = &mut self.frames[partition as usize];
