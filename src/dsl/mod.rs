@@ -42,6 +42,8 @@ mod stateless;
 mod stream;
 mod stream_join;
 #[cfg(test)]
+mod stream_join_tests;
+#[cfg(test)]
 mod stream_tests;
 mod suppressed;
 mod table;
