@@ -22,5 +22,6 @@ mod reset;
 mod run;
 mod sales_windows;
 mod shop;
+mod stream_join;
 mod sums;
 mod totals;

@@ -31,7 +31,7 @@ use std::time::Duration;
 use clocks::Clocks;
 pub use clocks::Input;
 use meeting::Meeting;
-pub use port::{LeftPort, RightPort};
+pub use port::{LeftPort, Ports, RightPort};
 pub use rows::{Entry, Kept, RowCodec, Slot};
 pub use side::{Rows, Side};
 
@@ -90,7 +90,7 @@ where
 
     /// A port for each input.
     #[must_use]
-    pub fn ports(self) -> (LeftPort<K, V, V2, O, F>, RightPort<K, V, V2, O, F>) {
+    pub fn ports(self) -> Ports<K, V, V2, O, F> {
         let join = Arc::new(Mutex::new(self));
         (LeftPort(Arc::clone(&join)), RightPort(join))
     }

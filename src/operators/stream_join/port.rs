@@ -16,6 +16,9 @@ pub struct LeftPort<K: Key, V: Data, V2: Data, O, F>(pub(super) Shared<K, V, V2,
 /// The input on the right.
 pub struct RightPort<K: Key, V: Data, V2: Data, O, F>(pub(super) Shared<K, V, V2, O, F>);
 
+/// Both inputs, the left one first.
+pub type Ports<K, V, V2, O, F> = (LeftPort<K, V, V2, O, F>, RightPort<K, V, V2, O, F>);
+
 fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }

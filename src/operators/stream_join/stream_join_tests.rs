@@ -8,7 +8,7 @@ use std::time::Duration;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::{LeftPort, RightPort, Rows, Side, StreamJoin};
+use super::{LeftPort, Ports, RightPort, Rows, Side, StreamJoin};
 use crate::operators::changelog::Changelog;
 use crate::operators::stores::SharedStore;
 use crate::operators::window::window_tests;
@@ -99,18 +99,18 @@ impl Bench {
     fn push(&mut self, right: bool, records: &[Input]) {
         let mut batch = records.to_vec();
         if right {
-            self.right.push(&mut batch, &mut self.cx)
+            self.right.push(&mut batch, &mut self.cx);
         } else {
-            self.left.push(&mut batch, &mut self.cx)
+            self.left.push(&mut batch, &mut self.cx);
         }
         assert!(!self.cx.failed());
     }
 
     fn signal(&mut self, right: bool, signal: Signal) {
         if right {
-            self.right.signal(signal, &mut self.cx)
+            self.right.signal(signal, &mut self.cx);
         } else {
-            self.left.signal(signal, &mut self.cx)
+            self.left.signal(signal, &mut self.cx);
         }
         assert!(!self.cx.failed());
     }
@@ -160,7 +160,7 @@ fn operator(
     portion: usize,
     state: &TaskState,
     seen: &Arc<Mutex<Output>>,
-) -> (LeftPort<String, Value, Value, Both, F>, RightPort<String, Value, Value, Both, F>) {
+) -> Ports<String, Value, Value, Both, F> {
     let side = |name: &str, reach: Reach, pads| -> Side<String, Value> {
         let options = StoreOptions { name: name.into(), keep_before: false, cache_bytes: 2000 };
         let rows: Rows<String, Value> = SharedStore::new(Store::new(options, state.clone()));
@@ -289,7 +289,7 @@ fn assert_same(mut got: Vec<Line>, expected: &[Line], what: &str) {
 fn kind(seed: u64, pads: [bool; 2]) -> Kind {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let [before, after, grace] = [12, 25, 10].map(|most| random.random_range(0..most));
-    Kind { before, after: if seed % 3 == 0 { before } else { after }, grace, pads }
+    Kind { before, after: if seed.is_multiple_of(3) { before } else { after }, grace, pads }
 }
 
 #[test]
