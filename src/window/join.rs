@@ -91,6 +91,14 @@ impl Reach {
         Closing::after_last(self.forth.saturating_add(self.grace))
     }
 
+    /// A time at or before the end of a record's window that is shared with those of many others.
+    pub(crate) fn shared_timer(self, time: Timestamp) -> Timestamp {
+        const A_WINDOW: i64 = 8;
+        let step = (millis(self.forth.saturating_add(self.grace)) / A_WINDOW).max(1);
+        let over = self.over().at(time).millis();
+        Timestamp::from_millis(over.div_euclid(step).saturating_mul(step))
+    }
+
     /// When all windows are over that a record could be in: those of the other side reach back to it.
     pub(crate) fn out_of_reach(self) -> Closing {
         Closing::after_last(self.back.saturating_add(self.forth).saturating_add(self.grace))

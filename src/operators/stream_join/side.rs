@@ -1,8 +1,8 @@
 //! The records of one side that may still meet others, in a store.
 //!
-//! An entry is found by its key and time. For its end there is a timer at or before it, one a key for any number of
-//! records in order: when it goes off, the entries that are over are taken from the front, and the timer is set for the
-//! next. So both looking up and expiring are short scans, however many records wait.
+//! An entry is found by its key and time. For its end there is a timer of its key at or before it, which many entries
+//! share: when it goes off, the entries that are over are taken from the front, and a timer is set for the next. So both
+//! looking up and expiring are short scans, however many records wait, and none walks over what was deleted before.
 
 use super::rows::{Entry, Kept, Slot, TIMER, entry_bytes, timer_bytes};
 use crate::codec::{CodecError, Data, Key};
@@ -47,6 +47,7 @@ impl<K: Key, V: Data> Side<K, V> {
     ) -> Result<()> {
         let (first, last) = from.around(arrival.timestamp);
         let arrival_over = from.over().at(arrival.timestamp);
+        let first = first.max(self.first_open(arrival.watermark));
         let (low, high) = (bound(key, first)?, bound(key, after(last))?);
         let mut store = self.store.lock();
         let mut scan = store.scan(&low, Some(&high));
@@ -96,9 +97,10 @@ impl<K: Key, V: Data> Side<K, V> {
                 Some(_) => entry = Some(waiting),
             }
         }
-        // An earlier entry of the key has a timer that is early enough.
-        if is_first && first_in(&mut store, &key, (Timestamp::MIN, time))?.is_none() {
-            self.set_timer(&mut store, self.reach.over().at(time), key, input)?;
+        if is_first {
+            let (over, shared) = (self.reach.over().at(time), self.reach.shared_timer(time));
+            let at = if shared > arrival.watermark { shared } else { over };
+            self.set_timer(&mut store, at, key, input)?;
         }
         Ok(())
     }
@@ -132,42 +134,53 @@ impl<K: Key, V: Data> Side<K, V> {
             if at > watermark {
                 return Ok(true);
             }
-            // A timer counts as well: it may have nothing left to do.
-            if *budget == 0 || !self.take_over(&mut store, &key, watermark, budget, &mut each)? {
+            if *budget == 0 {
                 return Ok(false);
             }
-            *budget = budget.saturating_sub(1);
+            // A timer counts as well: it may have nothing left to do.
+            *budget -= 1;
             delete(&mut store, &Slot::Timer(at, key.clone()), at)?;
-            if let Some(time) = first_in(&mut store, &key, (Timestamp::MIN, Timestamp::MAX))? {
-                self.set_timer(&mut store, self.reach.over().at(time), key, InputNumber::UNKNOWN)?;
+            if let Some(next) = self.take_over(&mut store, &key, (at, watermark), budget, &mut each)? {
+                let next = self.reach.over().at(next);
+                self.set_timer(&mut store, next, key, InputNumber::UNKNOWN)?;
+                if next <= watermark {
+                    // The budget ended within the key. Its timer may lie behind the scan, and others before it.
+                    return Ok(false);
+                }
             }
         }
     }
 
-    /// Takes the entries of a key that are over.
+    /// Takes the entries of a key that are over, of which none ends before `at`; gives the time of the first that is left.
     fn take_over(
         &self,
         store: &mut Store<Slot<K>, Kept<V>>,
         key: &K,
-        watermark: Timestamp,
+        (at, watermark): (Timestamp, Timestamp),
         budget: &mut usize,
         each: &mut impl FnMut(&K, Timestamp, Entry<V>),
-    ) -> Result<bool> {
-        let Some(last) = self.reach.over().last_closed(watermark) else { return Ok(true) };
-        let (low, high) = (bound(key, Timestamp::MIN)?, bound(key, after(last))?);
-        let mut scan = store.scan(&low, Some(&high));
+    ) -> Result<Option<Timestamp>> {
+        let over = self.reach.over();
+        // Where a window is so long that its end is that of time, nothing is known of its beginning.
+        let first = over.last_closed(at).filter(|_| at < Timestamp::MAX).unwrap_or(Timestamp::MIN);
+        let mut scan = store.scan(&bound(key, first)?, Some(&bound(key, Timestamp::MAX)?));
         while let Some((slot, _)) = store.next_row(&mut scan)? {
-            if *budget == 0 {
-                return Ok(false);
-            }
-            *budget -= 1;
             let slot = slot.clone();
             let Slot::Entry(_, time, _) = slot else { continue };
+            if *budget == 0 || over.at(time) > watermark {
+                return Ok(Some(time));
+            }
+            *budget -= 1;
             if let Some(Kept::Entry(entry)) = delete(store, &slot, time)? {
                 each(key, time, entry);
             }
         }
-        Ok(true)
+        Ok(None)
+    }
+
+    /// The time of the first record whose window is not over.
+    fn first_open(&self, watermark: Timestamp) -> Timestamp {
+        self.reach.over().last_closed(watermark).map_or(Timestamp::MIN, after)
     }
 
     fn set_timer(
@@ -178,8 +191,11 @@ impl<K: Key, V: Data> Side<K, V> {
         input: InputNumber,
     ) -> Result<()> {
         self.next = self.next.min(at);
-        // It may be there already: timers are also set for entries that were not the first when they came.
-        let id = store.touch(&Slot::Timer(at, key))?;
+        let timer = Slot::Timer(at, key);
+        if store.get(&timer)?.is_some() {
+            return Ok(());
+        }
+        let id = store.touch(&timer)?;
         *store.row_mut(id) = Some(Row { value: Kept::Timer, timestamp: at });
         *store.origin_mut(id) = origin(at, input);
         Ok(())
@@ -189,19 +205,6 @@ impl<K: Key, V: Data> Side<K, V> {
     pub(super) fn flush(&self, cx: &mut Cx) {
         self.changelog.flush(&mut self.store.lock(), cx, |_| ());
     }
-}
-
-/// The time of a key's first entry from one time up to another, which is not part of it.
-fn first_in<K: Key, V: Data>(
-    store: &mut Store<Slot<K>, Kept<V>>,
-    key: &K,
-    (from, to): (Timestamp, Timestamp),
-) -> Result<Option<Timestamp>> {
-    let mut scan = store.scan(&bound(key, from)?, Some(&bound(key, to)?));
-    Ok(store.next_row(&mut scan)?.and_then(|(slot, _)| match slot {
-        Slot::Entry(_, time, _) => Some(*time),
-        Slot::Timer(..) => None,
-    }))
 }
 
 fn delete<K: Key, V: Data>(
