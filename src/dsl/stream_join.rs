@@ -31,10 +31,12 @@ impl<K: Key, V: Data> Stream<K, V> {
     /// time, once: `f(key, value, other's value)`. A pair has the later time of the two. Of several that match all pairs
     /// come out; a stream may be joined with itself.
     ///
-    /// - A stream whose key may have changed is shuffled first, as in grouping; both must have equally many partitions.
+    /// - A stream whose key may have changed is shuffled first, as in grouping. Both must have equally many partitions, and
+    ///   their keys must be written by one codec.
     /// - A record that comes so late that every window is over which it could be in is dropped and counted as `late`. That
     ///   is decided by its own source partition, the same for both sides: [`JoinWindow`].
-    /// - A null value is dropped and counted as `null_value`, a null key as `null_key`.
+    /// - A record that met nobody is counted as `join_miss` when its window is over. A null value is dropped and counted as
+    ///   `null_value`, a null key as `null_key`.
     /// - The records that may still meet others are kept in two stores, which are called by the streams, or by the join
     ///   where it is [`named`](Self::named). Time passes the join later, by the larger bound of the window and its grace.
     ///
@@ -70,7 +72,8 @@ impl<K: Key, V: Data> Stream<K, V> {
 
     /// As [`join_within`](Self::join_within), and each record of this stream that met nobody as well, by itself:
     /// `f(key, value, None)`, at its own time, once the watermark of both streams says that no partner can come any more.
-    /// So there is never both a pair and a `None` for one record. A null key meets nobody, at once.
+    /// So there is never both a pair and a `None` for one record. A null key meets nobody, at once. A record of `other` that
+    /// met nobody is counted as `join_miss`.
     ///
     /// Time passes the join later, by both bounds of the window and its grace. Records at the end of a stream wait until
     /// time goes on in both: see [`advance_by_clock_after`](super::Source::advance_by_clock_after) for streams that fall
@@ -179,7 +182,7 @@ impl<K: Key, V: Data> Stream<K, V> {
             above.1.join(Box::new(right));
             above.0.join(Box::new(left));
         };
-        self.node::<K, O>(kind.label, NodeKind::Merge, vec![left.node, right.node], Box::new(wire));
+        self.node::<K, O>(kind.label, NodeKind::Stateless, vec![left.node, right.node], Box::new(wire));
         // A store is a node of its own below the join, whose task makes it.
         let types = [std::any::type_name::<V>(), std::any::type_name::<V2>()];
         for (label, value_type) in kind.stores.into_iter().zip(types) {
@@ -187,7 +190,8 @@ impl<K: Key, V: Data> Stream<K, V> {
             let kind = NodeKind::Stateful { emission: None, keeps_before: false };
             let (key_type, parents) = (std::any::type_name::<K>(), vec![id]);
             let wire = Box::new(|_: &mut Wiring<'_>| ());
-            let node = Node { kind, label, named: None, key_type, value_type, location, parents, wire };
+            let (named, placed_by) = (None, None);
+            let node = Node { kind, label, named, key_type, value_type, location, parents, placed_by, wire };
             self.graph.borrow_mut().add(node);
         }
         self.graph.borrow_mut().agree(Some(id), format!("{} {window:?}", kind.label));
@@ -198,10 +202,10 @@ impl<K: Key, V: Data> Stream<K, V> {
 /// Both streams, shuffled if need be: a stream that is joined with itself once.
 #[track_caller]
 fn placed<K: Key, V: Data, V2: Data>(one: &Stream<K, V>, other: &Stream<K, V2>) -> (Stream<K, V>, Stream<K, V2>) {
-    let left = one.group_by_key().placed("by-join-left");
+    let left = one.placed("by-join-left");
     let itself = if one.node == other.node { (&left as &dyn Any).downcast_ref::<Stream<K, V2>>() } else { None };
     let right = itself.cloned();
-    (left, right.unwrap_or_else(|| other.group_by_key().placed("by-join-right")))
+    (left, right.unwrap_or_else(|| other.placed("by-join-right")))
 }
 
 fn side<K: Key, V: Data>(wiring: &mut Wiring<'_>, id: NodeId, reach: Reach, pads: bool) -> Side<K, V> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::testing::{Driver, Message, text};
 use super::{Builder, Stream, Topic};
-use crate::codec::{Codec, CodecError, Data, Key, Text};
+use crate::codec::{Codec, CodecError, Data, Key, OrderedInt, Text};
 use crate::operators::DropReason;
 use crate::record::Headers;
 use crate::topology::{TaskOptions, Topology};
@@ -243,4 +243,16 @@ fn two_joins_of_the_same_streams_need_names_and_streams_of_two_builders_do_not_m
     join(&one.source(LEFT).stream(), &other.source(RIGHT).stream(), Kind::Inner, TEN).to(OUT);
     let mistakes = one.build().err().unwrap();
     assert!(mistakes.to_string().contains("two builders"), "{mistakes}");
+}
+
+#[test]
+fn keys_written_by_different_codecs_do_not_meet() {
+    const NUMBERS: Topic<u64, String> = Topic::new("numbers");
+    const ORDERED: Topic<u64, String, OrderedInt> = Topic::new("ordered");
+    const SUMS: Topic<u64, String> = Topic::new("out");
+    let b = Builder::new("codecs");
+    let (left, right) = (b.source(NUMBERS).stream(), b.source(ORDERED).stream());
+    left.join_within(&right, TEN, |_, one, other| format!("{one}{other}")).to(SUMS);
+    let mistakes = b.build().err().unwrap();
+    assert!(mistakes.to_string().contains("different codecs"), "{mistakes}");
 }

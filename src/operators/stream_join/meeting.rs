@@ -46,8 +46,10 @@ impl<K: Key, X: Data, Y: Data, O, J: Fn(&K, &X, Option<&Y>) -> Option<O>> Meetin
         let is_over = key.is_null() || arrival.watermark >= reach.over().at(time);
         if !is_over {
             own.keep(key, value, arrival, matched)?;
-        } else if own.pads && !matched {
+        } else if !matched && own.pads {
             results.extend(join(&key, &value, None).map(|value| result(value, time)));
+        } else if !matched {
+            return Ok(Some(DropReason::JoinMiss));
         }
         Ok(None)
     }

@@ -9,6 +9,7 @@
 //! - **A record that met nobody** goes out when its window is over by the watermark of both inputs, grace included: nobody
 //!   can come after that, so there is never both a pair and a padded result. One whose window is over when it comes goes out
 //!   at once, as does one without a key.
+//!   On a side that is not padded it is counted as `join_miss` instead.
 //! - A null value is dropped and counted as `null_value`; a null key on a side that is not padded as `null_key`.
 //! - A pair has the later time of the two and the headers of the record that completed it; a padded result has the
 //!   record's own time, and no headers where it waited.
@@ -182,10 +183,12 @@ where
         }
     }
 
-    /// Deletes what is over, after a result for each record that met nobody where there is one to be.
+    /// Deletes what is over. A record that met nobody has a result, or is counted.
     fn expire(&mut self, budget: &mut usize, cx: &mut Cx) {
         let (seen, first) = (self.clocks.seen, self.results.len());
-        let done = self.expire_sides(seen, budget);
+        let mut misses = 0;
+        let done = self.expire_sides(seen, budget, &mut misses);
+        cx.drops.add(DropReason::JoinMiss, misses);
         // In order of time, the left ones first.
         self.results[first..].sort_by_key(|record| record.timestamp);
         match done {
@@ -200,18 +203,22 @@ where
         }
     }
 
-    fn expire_sides(&mut self, seen: Timestamp, budget: &mut usize) -> Result<bool> {
+    fn expire_sides(&mut self, seen: Timestamp, budget: &mut usize, misses: &mut u64) -> Result<bool> {
         let Self { f, left, right, results, stamp, .. } = self;
         let (pads_left, pads_right, stamp) = (left.pads, right.pads, *stamp);
         let all = left.expire(seen, budget, |key, time, entry| {
-            if pads_left && !entry.matched {
-                results.extend(f(key, Some(&entry.value), None).map(|value| alone(key.clone(), value, time, stamp)));
+            if !pads_left {
+                *misses += 1;
+                return;
             }
+            results.extend(f(key, Some(&entry.value), None).map(|value| alone(key.clone(), value, time, stamp)));
         })?;
         let rest = right.expire(seen, budget, |key, time, entry| {
-            if pads_right && !entry.matched {
-                results.extend(f(key, None, Some(&entry.value)).map(|value| alone(key.clone(), value, time, stamp)));
+            if !pads_right {
+                *misses += 1;
+                return;
             }
+            results.extend(f(key, None, Some(&entry.value)).map(|value| alone(key.clone(), value, time, stamp)));
         })?;
         Ok(all && rest)
     }

@@ -59,7 +59,7 @@ impl<K: Key, V: Data> Side<K, V> {
                 continue;
             }
             each(*time, &entry.value);
-            if self.pads && !entry.matched {
+            if !entry.matched {
                 let slot = slot.clone();
                 let id = store.touch(&slot)?;
                 if let Some(Row { value: Kept::Entry(entry), .. }) = store.row_mut(id) {
@@ -110,8 +110,8 @@ impl<K: Key, V: Data> Side<K, V> {
         watermark > Timestamp::MIN && watermark >= self.next
     }
 
-    /// Deletes what is over at `watermark`, at most `budget` rows, and shows it to `each`, by key and time; gives whether
-    /// that was all.
+    /// Deletes what is over at `watermark`, at most `budget` rows, and shows what met nobody to `each`, by key and time;
+    /// gives whether that was all.
     pub(super) fn expire(
         &mut self,
         watermark: Timestamp,
@@ -171,7 +171,9 @@ impl<K: Key, V: Data> Side<K, V> {
                 return Ok(Some(time));
             }
             *budget -= 1;
-            if let Some(Kept::Entry(entry)) = delete(store, &slot, time)? {
+            if let Some(Kept::Entry(entry)) = delete(store, &slot, time)?
+                && !entry.matched
+            {
                 each(key, time, entry);
             }
         }

@@ -245,7 +245,7 @@ fn reference(record: &Input) -> i64 {
 }
 
 /// Every record against every other.
-fn naive(kind: Kind, inputs: &[(bool, Input)]) -> (Vec<Line>, [u64; 2]) {
+fn naive(kind: Kind, inputs: &[(bool, Input)]) -> (Vec<Line>, [u64; 3]) {
     let [before, after, grace] = [kind.before, kind.after, kind.grace].map(|number| i64::try_from(number).unwrap());
     let of = |right: bool| -> Vec<&Input> {
         inputs.iter().filter(|(side, record)| *side == right && record.value.is_some()).map(|(_, r)| r).collect()
@@ -265,9 +265,14 @@ fn naive(kind: Kind, inputs: &[(bool, Input)]) -> (Vec<Line>, [u64; 2]) {
             }
         }
     }
+    let mut misses = 0;
     for (side, records) in [(false, &left), (true, &right)] {
         let lonely = |record: &&&Input| !late(record) && !met.contains(&(side, record.value));
-        for record in records.iter().filter(|record| kind.pads[usize::from(side)] && lonely(record)) {
+        if !kind.pads[usize::from(side)] {
+            misses += records.iter().filter(lonely).count();
+            continue;
+        }
+        for record in records.iter().filter(lonely) {
             let (one, other) = if side { (None, record.value) } else { (record.value, None) };
             lines.push((record.key.clone(), one, other, record.timestamp.millis()));
         }
@@ -275,7 +280,7 @@ fn naive(kind: Kind, inputs: &[(bool, Input)]) -> (Vec<Line>, [u64; 2]) {
     lines.sort();
     let nulls = inputs.iter().filter(|(_, record)| record.value.is_none()).count();
     let late = left.iter().chain(&right).filter(|record| late(record)).count();
-    (lines, [nulls, late].map(|count| u64::try_from(count).unwrap()))
+    (lines, [nulls, late, misses].map(|count| u64::try_from(count).unwrap()))
 }
 
 /// The first difference alone: whole outputs are too long to read.
@@ -289,25 +294,26 @@ fn assert_same(mut got: Vec<Line>, expected: &[Line], what: &str) {
 fn kind(seed: u64, pads: [bool; 2]) -> Kind {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let [before, after, grace] = [12, 25, 10].map(|most| random.random_range(0..most));
-    Kind { before, after: if seed.is_multiple_of(3) { before } else { after }, grace, pads }
+    Kind { before, after: if seed.is_multiple_of(4) { before } else { after }, grace, pads }
 }
 
 #[test]
 fn joins_are_those_of_a_naive_computation_whatever_the_batches_commits_and_aborts() {
     let (mut pairs, mut padded, mut late) = (0, 0, 0);
-    for (seed, pads) in (0..SEEDS).flat_map(|seed| KINDS.map(|pads| (seed, pads))) {
+    for seed in 0..SEEDS {
+        let pads = KINDS[usize::try_from(seed % 3).unwrap()];
         let (kind, bound) = (kind(seed, pads), i64::try_from(seed % 11).unwrap());
         let inputs = inputs(seed, seed, bound);
-        let (expected, [nulls, missed]) = naive(kind, &inputs);
+        let (expected, [nulls, missed, misses]) = naive(kind, &inputs);
         let (got, drops) = run(kind, &inputs, seed);
         assert_same(got, &expected, &format!("seed {seed}, {kind:?}"));
-        let counted = [DropReason::NullValue, DropReason::Late, DropReason::Expired].map(|reason| drops.get(reason));
-        assert_eq!(counted, [nulls, missed, 0], "seed {seed}, {kind:?}");
+        let reasons = [DropReason::NullValue, DropReason::Late, DropReason::JoinMiss, DropReason::Expired];
+        assert_eq!(reasons.map(|reason| drops.get(reason)), [nulls, missed, misses, 0], "seed {seed}, {kind:?}");
         let both = expected.iter().filter(|(_, left, right, _)| left.is_some() && right.is_some()).count();
         (pairs, padded, late) = (pairs + both, padded + expected.len() - both, late + missed);
     }
     println!("{pairs} pairs, {padded} padded results, {late} late records");
-    assert!(pairs > 50_000 && padded > 20_000 && late > 5_000, "{pairs}, {padded}, {late}: too few to say anything");
+    assert!(pairs > 15_000 && padded > 10_000 && late > 1_500, "{pairs}, {padded}, {late}: too few to say anything");
 }
 
 #[test]
