@@ -304,13 +304,13 @@ fn joins_are_those_of_a_naive_computation_whatever_the_batches_commits_and_abort
         let pads = KINDS[usize::try_from(seed % 3).unwrap()];
         let (kind, bound) = (kind(seed, pads), i64::try_from(seed % 11).unwrap());
         let inputs = inputs(seed, seed, bound);
-        let (expected, [nulls, missed, misses]) = naive(kind, &inputs);
+        let (expected, [nulls, too_late, alone]) = naive(kind, &inputs);
         let (got, drops) = run(kind, &inputs, seed);
         assert_same(got, &expected, &format!("seed {seed}, {kind:?}"));
         let reasons = [DropReason::NullValue, DropReason::Late, DropReason::JoinMiss, DropReason::Expired];
-        assert_eq!(reasons.map(|reason| drops.get(reason)), [nulls, missed, misses, 0], "seed {seed}, {kind:?}");
+        assert_eq!(reasons.map(|reason| drops.get(reason)), [nulls, too_late, alone, 0], "seed {seed}, {kind:?}");
         let both = expected.iter().filter(|(_, left, right, _)| left.is_some() && right.is_some()).count();
-        (pairs, padded, late) = (pairs + both, padded + expected.len() - both, late + missed);
+        (pairs, padded, late) = (pairs + both, padded + expected.len() - both, late + too_late);
     }
     println!("{pairs} pairs, {padded} padded results, {late} late records");
     assert!(pairs > 30_000 && padded > 5_000 && late > 3_000, "{pairs}, {padded}, {late}: too few to say anything");
