@@ -33,7 +33,7 @@ use crate::topology::{Mistakes, Topology};
 /// ```
 pub struct Builder {
     name: String,
-    graph: Rc<RefCell<Graph>>,
+    pub(super) graph: Rc<RefCell<Graph>>,
 }
 
 impl Builder {

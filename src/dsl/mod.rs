@@ -33,6 +33,7 @@
 
 mod builder;
 mod cogroup;
+mod global;
 mod grouped;
 mod join;
 mod process;
@@ -61,6 +62,7 @@ mod windowing;
 
 pub use builder::{Builder, Source};
 pub use cogroup::{Cogrouped, CogroupedBy};
+pub use global::GlobalTable;
 pub use grouped::Grouped;
 pub use process::Setup;
 pub use route::Repartition;

@@ -48,6 +48,7 @@ struct Families {
     cache_bytes: IntGaugeVec,
     committed_bytes: IntGaugeVec,
     disk_bytes: IntGaugeVec,
+    global_rows: IntGaugeVec,
     rebalances: IntCounterVec,
     tasks: IntGaugeVec,
 }
@@ -83,6 +84,7 @@ impl Metrics {
             cache_bytes: gauge(&registry, &names::CACHE_BYTES),
             committed_bytes: gauge(&registry, &names::COMMITTED_BYTES),
             disk_bytes: gauge(&registry, &names::DISK_BYTES),
+            global_rows: gauge(&registry, &names::GLOBAL_ROWS),
             rebalances: counter(&registry, &names::REBALANCES),
             tasks: gauge(&registry, &names::TASKS),
         };

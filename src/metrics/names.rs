@@ -84,6 +84,8 @@ metrics! {
         "Committed changes of a task that are in memory and not on disk yet.";
     DISK_BYTES = Gauge "store_disk_bytes" ["task"]
         "What a task's local store takes on disk.";
+    GLOBAL_ROWS = Gauge "global_table_rows" ["topic"]
+        "Rows of a global table, all of which are in the memory of this process.";
     REBALANCES = Counter "rebalances_total" []
         "How often the group gave this process a new set of partitions.";
     TASKS = Gauge "tasks" ["state"]
@@ -115,7 +117,7 @@ mod tests {
 
     #[test]
     fn names_are_valid_and_say_their_unit() {
-        let units = ["_total", "_seconds", "_bytes", "_records", "_tasks"];
+        let units = ["_total", "_seconds", "_bytes", "_records", "_rows", "_tasks"];
         for Definition { name, kind, help, labels } in ALL {
             assert!(name.starts_with("millstream_"), "{name}");
             assert!(name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'), "{name}");

@@ -33,6 +33,7 @@ struct Inner {
     cache_bytes: Family<IntGauge>,
     committed_bytes: Family<IntGauge>,
     disk_bytes: Family<IntGauge>,
+    global_rows: Family<IntGauge>,
     tasks: Family<IntGauge>,
     vectors: Vectors,
     commit_duration: Histogram,
@@ -60,6 +61,7 @@ struct Vectors {
     cache_bytes: IntGaugeVec,
     committed_bytes: IntGaugeVec,
     disk_bytes: IntGaugeVec,
+    global_rows: IntGaugeVec,
     tasks: IntGaugeVec,
 }
 
@@ -146,6 +148,7 @@ impl TopologyMetrics {
             cache_bytes: families.cache_bytes.clone(),
             committed_bytes: families.committed_bytes.clone(),
             disk_bytes: families.disk_bytes.clone(),
+            global_rows: families.global_rows.clone(),
             tasks: families.tasks.clone(),
         };
         Self(Arc::new(Inner {
@@ -164,6 +167,7 @@ impl TopologyMetrics {
             cache_bytes: Family::default(),
             committed_bytes: Family::default(),
             disk_bytes: Family::default(),
+            global_rows: Family::default(),
             tasks: Family::default(),
             commit_duration: families.commit_duration.with_label_values(&[name]),
             restore_duration: families.restore_duration.with_label_values(&[name]),
@@ -327,6 +331,12 @@ impl TopologyMetrics {
     #[must_use]
     pub fn disk_bytes(&self, task: &str) -> IntGauge {
         self.gauge(&self.0.disk_bytes, &self.0.vectors.disk_bytes, task)
+    }
+
+    /// Rows of a global table in the memory of this process.
+    #[must_use]
+    pub fn global_rows(&self, topic: &str) -> IntGauge {
+        self.gauge(&self.0.global_rows, &self.0.vectors.global_rows, topic)
     }
 
     /// The task is not ours any more: takes its gauges away.

@@ -15,6 +15,8 @@ pub mod flat_map;
 #[cfg(test)]
 pub(crate) mod flaws;
 pub mod frame_source;
+pub mod global_join;
+pub mod global_table;
 pub mod latest;
 pub mod map;
 pub mod merge;

@@ -310,6 +310,7 @@ impl StreamThread {
             let (state, restore_remaining) = match &slot.stage {
                 Stage::Waiting => ("waiting for its state", 0),
                 Stage::Restoring(restore) => ("restoring", restore.remaining()),
+                Stage::Running(_) if !self.parts.globals.ready() => ("waiting for the global tables", 0),
                 Stage::Running(_) => ("running", 0),
             };
             let (lag, time) = match &slot.stage {

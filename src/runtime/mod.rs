@@ -3,6 +3,7 @@
 //! - [`app`]: an application is started, watched and stopped.
 //! - `setup`: topics are checked and created before the first thread starts.
 //! - `thread`: one round of a stream thread's loop.
+//! - `globals`: the global tables of the process.
 //! - `adopt` and `restore`: from assigned partitions to running tasks.
 //! - `task`: one sub-topology for one partition; no input or output, no clock.
 //! - `commit`: exactly once, and its one rule.
@@ -21,6 +22,7 @@ mod caretaker;
 pub(crate) mod cluster;
 mod commit;
 pub mod config;
+mod globals;
 mod meters;
 mod patience;
 mod placement;

@@ -12,6 +12,7 @@ use crate::time::Clock;
 use crate::topology::{Layout, Renames, TaskOptions, Topology};
 
 use super::config::Config;
+use super::globals::Globals;
 use super::status::Shared;
 use super::thread::{Parts, StreamThread};
 
@@ -34,6 +35,7 @@ pub(crate) fn prepare(
     let layout = fit(&topology, &*broker, &config)?;
     let application = group_of(&config, &topology);
     check_group(&*broker, &application, &layout)?;
+    let globals = Globals::open(&topology, &layout, &broker, &clock, &metrics, config.until_end)?;
     let states = States::open(config.state.clone(), &application)?;
     let instance = config.instance.clone().unwrap_or_else(|| states.instance().to_owned());
     let options = TaskOptions {
@@ -48,6 +50,7 @@ pub(crate) fn prepare(
         options: Arc::new(options),
         broker,
         states,
+        globals: Arc::new(globals),
         clock,
         metrics,
         shared: Arc::new(Shared::default()),

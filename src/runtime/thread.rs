@@ -18,6 +18,7 @@ use crate::time::Clock;
 use crate::topology::{Layout, TaskId, TaskOptions, Topology};
 
 use super::config::Config;
+use super::globals::Globals;
 use super::patience::patiently;
 use super::restore::Restore;
 use super::route::Router;
@@ -51,6 +52,7 @@ pub(crate) struct Parts {
     pub(crate) options: Arc<TaskOptions>,
     pub(crate) broker: Arc<dyn Broker>,
     pub(crate) states: States,
+    pub(crate) globals: Arc<Globals>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) metrics: TopologyMetrics,
     pub(crate) shared: Arc<Shared>,
@@ -160,9 +162,13 @@ impl StreamThread {
     /// One round: what the group wants, what restores, what is to be processed, what is to be committed.
     pub(crate) fn turn(&mut self) -> Result<Turn> {
         let mut worked = self.follow_group()?;
+        worked |= self.parts.globals.catch_up()?;
         worked |= self.restore()?;
-        let processed = self.process()?;
-        self.tick()?;
+        let mut processed = false;
+        if self.parts.globals.ready() {
+            processed = self.process()?;
+            self.tick()?;
+        }
         worked |= processed;
         let turn = match self.commit_due(processed) {
             Some(Duration::ZERO) => {
@@ -185,6 +191,9 @@ impl StreamThread {
     }
 
     fn sleep(&mut self, timeout: Duration) {
+        if !self.parts.globals.ready() {
+            return self.member.wait(timeout.min(SHORT_SLEEP));
+        }
         for slot in &mut self.slots {
             match &mut slot.stage {
                 Stage::Running(_) => {}
@@ -354,10 +363,11 @@ impl StreamThread {
 
     /// True while something waits to be committed or restored.
     pub(crate) fn is_busy(&self) -> bool {
-        self.slots.iter().any(|slot| match &slot.stage {
-            Stage::Running(task) => task.is_dirty(),
-            Stage::Waiting | Stage::Restoring(_) => true,
-        })
+        !self.parts.globals.ready()
+            || self.slots.iter().any(|slot| match &slot.stage {
+                Stage::Running(task) => task.is_dirty(),
+                Stage::Waiting | Stage::Restoring(_) => true,
+            })
     }
 
     /// Commits what there is and leaves the group: for good, or to be back soon.

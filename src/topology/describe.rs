@@ -17,6 +17,9 @@ pub struct Description {
     pub fingerprint: String,
     /// Its sub-topologies.
     pub sub_topologies: Vec<SubDescription>,
+    /// Its global tables: held by every process, read by no task.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub global_tables: Vec<NodeDescription>,
 }
 
 /// A sub-topology.
@@ -79,6 +82,7 @@ impl Topology {
             name: self.name.clone(),
             fingerprint: format!("{:016x}", self.plan.fingerprint),
             sub_topologies: subs.collect(),
+            global_tables: self.plan.globals.iter().map(|global| self.describe_node(global.node)).collect(),
         }
     }
 
@@ -102,7 +106,8 @@ impl Topology {
     #[must_use]
     pub fn describe(&self) -> String {
         let mut text = String::from("Topologies:\n ");
-        for (place, sub) in self.description().sub_topologies.iter().enumerate() {
+        let description = self.description();
+        for (place, sub) in description.sub_topologies.iter().enumerate() {
             let _ = writeln!(text, "  Sub-topology: {place}");
             for node in &sub.nodes {
                 let NodeDescription { name, role, .. } = node;
@@ -126,6 +131,12 @@ impl Topology {
                 }
             }
             text.push('\n');
+        }
+        for (place, table) in description.global_tables.iter().enumerate() {
+            let place = description.sub_topologies.len() + place;
+            let (name, topic) = (&table.name, table.topic.as_deref().unwrap_or_default());
+            let _ = writeln!(text, "  Sub-topology: {place} for global store (will not generate tasks)");
+            let _ = writeln!(text, "    Source: {name} (topics: [{topic}])\n      --> {}\n", list(&table.to));
         }
         text
     }
@@ -169,9 +180,16 @@ impl Topology {
             }
             let _ = writeln!(chart, "{indent}end");
         }
+        for global in &self.plan.globals {
+            let NodeId(number) = global.node;
+            let _ = writeln!(chart, "{indent}{prefix}n{number}[(\"global table of {}\")]", global.topic);
+        }
         for (NodeId(number), node) in self.graph.iter() {
             for NodeId(parent) in &node.parents {
                 let _ = writeln!(chart, "{indent}{prefix}n{parent} --> {prefix}n{number}");
+            }
+            if let NodeKind::GlobalJoin { table: NodeId(table) } = node.kind {
+                let _ = writeln!(chart, "{indent}{prefix}n{table} -.-> {prefix}n{number}");
             }
             if let NodeKind::RepartitionSource { sink: NodeId(sink) } = node.kind {
                 let _ = writeln!(chart, "{indent}{prefix}n{sink} -.-> {prefix}n{number}");
@@ -182,11 +200,15 @@ impl Topology {
     fn describe_node(&self, id: NodeId) -> NodeDescription {
         let node = self.graph.node(id);
         let (role, topic) = match &node.kind {
-            NodeKind::Source { topic, .. } => (Role::Source, Some(topic.clone())),
+            NodeKind::Source { topic, .. } | NodeKind::GlobalSource { topic, .. } => {
+                (Role::Source, Some(topic.clone()))
+            }
             NodeKind::RepartitionSource { sink } => (Role::Source, Some(self.repartition_topic(*sink))),
             NodeKind::Sink { topic, .. } => (Role::Sink, topic.clone()),
             NodeKind::RepartitionSink { .. } => (Role::Sink, Some(self.repartition_topic(id))),
-            NodeKind::Stateless | NodeKind::Merge | NodeKind::Stateful { .. } => (Role::Processor, None),
+            NodeKind::Stateless | NodeKind::Merge | NodeKind::Stateful { .. } | NodeKind::GlobalJoin { .. } => {
+                (Role::Processor, None)
+            }
         };
         let store = matches!(node.kind, NodeKind::Stateful { .. }).then(|| self.plan.names[id.0].to_string());
         NodeDescription {
@@ -198,8 +220,25 @@ impl Topology {
             key: short_type(node.key_type),
             value: short_type(node.value_type),
             declared_at: self.declared_at(id),
-            from: node.parents.iter().map(|id| self.node_name(*id, self.graph.node(*id))).collect(),
-            to: self.graph.children(id).into_iter().map(|id| self.node_name(id, self.graph.node(id))).collect(),
+            from: self.sources_of(node).map(|id| self.node_name(id, self.graph.node(id))).collect(),
+            to: self.targets_of(id).into_iter().map(|id| self.node_name(id, self.graph.node(id))).collect(),
+        }
+    }
+
+    /// Where a node's records and rows come from.
+    fn sources_of<'a>(&self, node: &'a Node) -> impl Iterator<Item = NodeId> + use<'a> {
+        let table = match node.kind {
+            NodeKind::GlobalJoin { table } => Some(table),
+            _ => None,
+        };
+        node.parents.iter().copied().chain(table)
+    }
+
+    /// Where a node's records go; of a global table, the joins that look into it.
+    fn targets_of(&self, id: NodeId) -> Vec<NodeId> {
+        match self.graph.node(id).kind {
+            NodeKind::GlobalSource { .. } => self.graph.joins_of(id),
+            _ => self.graph.children(id),
         }
     }
 

@@ -5,6 +5,7 @@ use std::panic::Location;
 use super::validate::Mistake;
 use super::wiring::Wiring;
 use crate::operators::aggregate::Emission;
+use crate::operators::global_table::GlobalPort;
 use crate::operators::source::BadInput;
 
 /// The place of a node in its [`Graph`], in order of declaration.
@@ -25,6 +26,18 @@ pub enum NodeKind {
     RepartitionSource {
         /// The other half.
         sink: NodeId,
+    },
+    /// Holds all rows of a user's topic, once for the whole process. It has no parents, and no task runs it.
+    GlobalSource {
+        /// The topic as declared.
+        topic: String,
+        /// What happens to rows that cannot be read.
+        policy: BadInput,
+    },
+    /// Looks up rows of a global table. The table is no parent: nothing flows from it.
+    GlobalJoin {
+        /// The table's node.
+        table: NodeId,
     },
     /// Keeps nothing between two commits.
     Stateless,
@@ -64,6 +77,9 @@ impl NodeKind {
 /// Makes the operator of one task and leaves it in its parent's edge.
 pub type Wire = Box<dyn Fn(&mut Wiring<'_>) + Send + Sync>;
 
+/// Makes the table of a global topic for the process that runs the topology.
+pub(crate) type OpenGlobal = Box<dyn Fn() -> Box<dyn GlobalPort> + Send + Sync>;
+
 /// A node.
 pub struct Node {
     /// What it is to the plan.
@@ -91,6 +107,8 @@ pub struct Graph {
     nodes: Vec<Node>,
     /// What members of one group must agree on besides the structure: of a node, or of the whole topology.
     terms: Vec<(Option<NodeId>, String)>,
+    /// What makes the tables of the global topics, in order of declaration.
+    globals: Vec<(NodeId, OpenGlobal)>,
     /// Mistakes that the DSL saw while nodes were declared.
     pub(crate) mistakes: Vec<Mistake>,
 }
@@ -134,6 +152,22 @@ impl Graph {
             self.mistakes.push(Mistake::between(Location::caller(), node.location, message));
         }
         self.nodes[id.0].named = Some(name);
+    }
+
+    /// The node is a global table, which is made by `open`.
+    pub(crate) fn add_global(&mut self, node: NodeId, open: OpenGlobal) {
+        self.globals.push((node, open));
+    }
+
+    /// Makes the tables of all global topics, in order of declaration.
+    pub(crate) fn open_globals(&self) -> Vec<Box<dyn GlobalPort>> {
+        self.globals.iter().map(|(_, open)| open()).collect()
+    }
+
+    /// The joins that look into a global table.
+    pub(crate) fn joins_of(&self, global: NodeId) -> Vec<NodeId> {
+        let looks = |node: &Node| node.kind == NodeKind::GlobalJoin { table: global };
+        self.iter().filter(|(_, node)| looks(node)).map(|(id, _)| id).collect()
     }
 
     /// Members of one group must agree on `term`, of a node or of the whole topology: it is part of the fingerprint.

@@ -51,6 +51,9 @@ pub struct Layout {
     pub application: String,
     /// The sub-topologies, in the plan's order.
     pub subs: Vec<SubLayout>,
+    /// The global tables, in the plan's order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub globals: Vec<GlobalLayout>,
     /// The topics that are ours: repartition topics first, then changelogs.
     pub internal: Vec<InternalTopic>,
     /// The users' topics that are written, dead letters included, by actual name.
@@ -83,6 +86,15 @@ pub struct InputLayout {
     /// For a repartition topic: the sub-topology whose tasks write it. `None` for a user's topic.
     pub upstream: Option<usize>,
     /// What happens to a record that cannot be used, with the actual name of the topic for dead letters.
+    pub policy: BadInput,
+}
+
+/// A topic of which every process holds all rows, fitted to a broker.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct GlobalLayout {
+    /// Its actual name.
+    pub topic: Arc<str>,
+    /// What happens to a row that cannot be read.
     pub policy: BadInput,
 }
 

@@ -23,12 +23,13 @@ pub mod wiring;
 
 use std::sync::{Mutex, PoisonError};
 
-pub use layout::{InputLayout, InternalKind, InternalTopic, Layout, Renames, StoreLayout, SubLayout};
-pub use plan::{InputKind, Plan, Repartition, SubTopology, edge_fingerprint};
+pub use layout::{GlobalLayout, InputLayout, InternalKind, InternalTopic, Layout, Renames, StoreLayout, SubLayout};
+pub use plan::{GlobalTopic, InputKind, Plan, Repartition, SubTopology, edge_fingerprint};
 pub use validate::{Mistake, Mistakes};
 pub use wiring::{TaskContext, TaskId, TaskOptions, WiredTask, Wiring};
 
 use crate::error::Result;
+use crate::operators::global_table::GlobalPort;
 use graph::{Graph, NodeId, NodeKind};
 use std::collections::BTreeMap;
 
@@ -79,7 +80,8 @@ impl Topology {
         &self.plan
     }
 
-    /// The users' topics that are read, by the names they were declared under, in order of declaration.
+    /// The users' topics that are read, by the names they were declared under, in order of declaration; those of global
+    /// tables last.
     #[must_use]
     pub fn sources(&self) -> Vec<&str> {
         self.plan.sources()
@@ -132,6 +134,12 @@ impl Topology {
             (self.graph.node(*node).wire)(&mut wiring);
         }
         wiring.finish()
+    }
+
+    /// Makes the global tables of the process that runs the topology, in the plan's order: tasks that are wired from now
+    /// on join with these.
+    pub(crate) fn open_globals(&self) -> Vec<Box<dyn GlobalPort>> {
+        self.graph.open_globals()
     }
 
     /// The line that declared a node: `file:line`.

@@ -61,7 +61,9 @@ impl Naming {
                 (format!("{}-source", self.names[sink]), self.anchors[sink].clone())
             }
             (_, Some(named)) => (named.clone(), named.clone()),
-            (NodeKind::Source { topic, .. }, None) => (topic.clone(), topic.clone()),
+            (NodeKind::Source { topic, .. } | NodeKind::GlobalSource { topic, .. }, None) => {
+                (topic.clone(), topic.clone())
+            }
             (NodeKind::Sink { topic: Some(topic), .. }, None) => (format!("to-{topic}"), above),
             // Grouping is no step of its own to the user: what follows is called as if it were not there.
             (NodeKind::Stateful { .. } | NodeKind::RepartitionSink { implied: false, .. }, None) => {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::describe::short_type;
-use super::graph::{Graph, NodeId, NodeKind};
+use super::graph::{Graph, Node, NodeId, NodeKind};
 use crate::operators::source::BadInput;
 
 /// What was declared, before any broker is known.
@@ -16,6 +16,8 @@ pub struct Plan {
     pub subs: Vec<SubTopology>,
     /// The repartition topics between them.
     pub repartitions: Vec<Repartition>,
+    /// The global tables, in order of declaration.
+    pub globals: Vec<GlobalTopic>,
     /// A stable hash of everything that two processes of one group must agree on.
     pub fingerprint: u64,
     /// True where a record may name its own topic.
@@ -52,6 +54,17 @@ pub struct Input {
     pub policy: BadInput,
 }
 
+/// A topic of which every process holds all rows. It is no input: no task reads it, and no group shares it out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GlobalTopic {
+    /// The node that stands for it.
+    pub node: NodeId,
+    /// The topic as declared.
+    pub topic: String,
+    /// What happens to a row that cannot be read.
+    pub policy: BadInput,
+}
+
 /// Which topic an input is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum InputKind {
@@ -79,12 +92,11 @@ pub struct Repartition {
 impl Plan {
     pub(super) fn sources(&self) -> Vec<&str> {
         let inputs = self.subs.iter().flat_map(|sub| &sub.inputs);
-        inputs
-            .filter_map(|input| match &input.kind {
-                InputKind::Topic(topic) => Some(topic.as_str()),
-                InputKind::Repartition(_) => None,
-            })
-            .collect()
+        let streams = inputs.filter_map(|input| match &input.kind {
+            InputKind::Topic(topic) => Some(topic.as_str()),
+            InputKind::Repartition(_) => None,
+        });
+        streams.chain(self.globals.iter().map(|global| global.topic.as_str())).collect()
     }
 
     pub(super) fn sinks(&self) -> Vec<&str> {
@@ -113,7 +125,8 @@ pub(super) fn plan(name: &str, graph: &Graph, names: &[Arc<str>]) -> Plan {
         groups.iter().map(|nodes| sub_topology(graph, names, &readers, nodes.clone())).collect();
     let writes_anywhere = graph.iter().any(|(_, node)| matches!(node.kind, NodeKind::Sink { topic: None, .. }));
     let names = names.to_vec();
-    let mut plan = Plan { name: name.to_owned(), subs, repartitions, fingerprint: 0, writes_anywhere, names };
+    let globals = globals(graph);
+    let mut plan = Plan { name: name.to_owned(), subs, repartitions, globals, fingerprint: 0, writes_anywhere, names };
     plan.fingerprint = fingerprint(&plan, graph);
     plan
 }
@@ -132,7 +145,19 @@ fn groups(graph: &Graph) -> Vec<Vec<NodeId>> {
     for (place, of) in group.into_iter().enumerate() {
         groups.entry(of).or_default().push(NodeId(place));
     }
+    // A global table hangs on nothing, and nothing hangs on it.
+    groups.retain(|first, _| !matches!(graph.node(NodeId(*first)).kind, NodeKind::GlobalSource { .. }));
     groups.into_values().collect()
+}
+
+fn globals(graph: &Graph) -> Vec<GlobalTopic> {
+    let global = |(node, of): (NodeId, &Node)| match &of.kind {
+        NodeKind::GlobalSource { topic, policy } => {
+            Some(GlobalTopic { node, topic: topic.clone(), policy: policy.clone() })
+        }
+        _ => None,
+    };
+    graph.iter().filter_map(global).collect()
 }
 
 fn sub_topology(graph: &Graph, names: &[Arc<str>], readers: &[NodeId], nodes: Vec<NodeId>) -> SubTopology {
@@ -231,11 +256,16 @@ fn fingerprint(plan: &Plan, graph: &Graph) -> u64 {
                     hash.text(&short_type(node.key_type));
                     hash.text(&short_type(node.value_type));
                 }
-                NodeKind::RepartitionSource { .. } | NodeKind::Stateless | NodeKind::Merge => {}
+                NodeKind::GlobalJoin { table } => hash.text(&format!("{} {}", node.label, plan.names[table.0])),
+                NodeKind::RepartitionSource { .. }
+                | NodeKind::GlobalSource { .. }
+                | NodeKind::Stateless
+                | NodeKind::Merge => {}
             }
             graph.terms(Some(*id)).for_each(|term| hash.text(&format!("by {term}")));
         }
     }
+    plan.globals.iter().for_each(|global| hash.text(&format!("global table of {}", global.topic)));
     for repartition in &plan.repartitions {
         let partitions = repartition.partitions.unwrap_or(0);
         hash.text(&format!("{} {} {} {partitions}", repartition.name, repartition.from, repartition.to));

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::layout::{InputLayout, InternalKind, InternalTopic, Layout, Renames, StoreLayout, SubLayout};
+use super::layout::{GlobalLayout, InputLayout, InternalKind, InternalTopic, Layout, Renames, StoreLayout, SubLayout};
 use super::names::topic_name_mistake;
-use super::plan::{Fnv, InputKind, Plan};
+use super::plan::{Fnv, GlobalTopic, InputKind, Plan};
 use crate::error::{Error, ErrorKind, Result};
 use crate::operators::source::BadInput;
 
@@ -54,7 +54,8 @@ pub(super) fn layout(
         }));
         subs.push(SubLayout { name: Arc::clone(&sub.name), partitions, inputs: inputs.collect(), stores });
     }
-    check_names(&subs, &internal, counts)?;
+    let globals = fit.globals()?;
+    check_names(&subs, &globals, &internal, counts)?;
     let outputs = plan.sinks().into_iter().map(|topic| renames.actual(topic).into()).collect();
     let mut hash = Fnv::default();
     hash.text(&format!("{:016x}", plan.fingerprint));
@@ -65,6 +66,7 @@ pub(super) fn layout(
     Ok(Layout {
         application: application.to_owned(),
         subs,
+        globals,
         internal,
         outputs,
         renames: renames.clone(),
@@ -104,6 +106,17 @@ impl Fit<'_> {
             InputKind::Topic(topic) => self.renames.actual(topic).into(),
             InputKind::Repartition(place) => self.repartition(*place),
         }
+    }
+
+    /// The global tables' topics, which must be there; how many partitions they have does not matter.
+    fn globals(&self) -> Result<Vec<GlobalLayout>> {
+        let global = |global: &GlobalTopic| {
+            let actual = self.renames.actual(&global.topic);
+            let known = self.counts.get(actual).is_some_and(|count| *count > 0);
+            let found = || GlobalLayout { topic: actual.into(), policy: global.policy.clone() };
+            known.then(found).ok_or_else(|| missing(&global.topic, actual))
+        };
+        self.plan.globals.iter().map(global).collect()
     }
 
     /// The partition count of each sub-topology. Counts flow downstream: a sub-topology that reads users' topics or
@@ -203,14 +216,20 @@ fn check_renames(plan: &Plan, renames: &Renames) -> Result<()> {
     Ok(())
 }
 
-fn check_names(subs: &[SubLayout], internal: &[InternalTopic], counts: &BTreeMap<String, u32>) -> Result<()> {
+fn check_names(
+    subs: &[SubLayout],
+    globals: &[GlobalLayout],
+    internal: &[InternalTopic],
+    counts: &BTreeMap<String, u32>,
+) -> Result<()> {
     let mut read: Vec<&str> = Vec::new();
-    for input in subs.iter().flat_map(|sub| &sub.inputs) {
-        if read.contains(&&*input.topic) {
-            return Err(Error::new(ErrorKind::Config, format!("topic {} would be read by two sources", input.topic))
+    let inputs = subs.iter().flat_map(|sub| &sub.inputs).map(|input| &*input.topic);
+    for topic in inputs.chain(globals.iter().map(|global| &*global.topic)) {
+        if read.contains(&topic) {
+            return Err(Error::new(ErrorKind::Config, format!("topic {topic} would be read by two sources"))
                 .remedy("give each declared topic its own actual topic"));
         }
-        read.push(&input.topic);
+        read.push(topic);
     }
     for topic in internal {
         if let Some(mistake) = topic_name_mistake(&topic.name) {

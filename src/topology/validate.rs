@@ -9,6 +9,7 @@ use super::describe::short_type;
 use super::graph::{Graph, Node, NodeKind};
 use super::names::topic_name_mistake;
 use crate::error::{Error, ErrorKind};
+use crate::operators::source::BadInput;
 
 /// One mistake.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,11 +111,14 @@ pub(super) fn check(name: &str, graph: &Graph, names: &[Arc<str>], mistakes: &mu
         let message = format!("{name:?} cannot be a topology's name: {mistake}");
         mistakes.push(Mistake { message, at: None, and: None });
     }
-    if graph.is_empty() {
-        let message = "it reads nothing: begin with source()".into();
+    let reads = |(_, node): (_, &Node)| matches!(node.kind, NodeKind::Source { .. });
+    if !graph.iter().any(reads) {
+        let only = if graph.is_empty() { "" } else { " but global tables, which do nothing by themselves" };
+        let message = format!("it reads nothing{only}: begin with source()");
         mistakes.push(Mistake { message, at: None, and: None });
     }
     let mut read: BTreeMap<&str, &Node> = BTreeMap::new();
+    let mut global: BTreeMap<&str, &Node> = BTreeMap::new();
     for (id, node) in graph.iter() {
         match &node.kind {
             NodeKind::Source { topic, policy } => {
@@ -126,6 +130,10 @@ pub(super) fn check(name: &str, graph: &Graph, names: &[Arc<str>], mistakes: &mu
                     let message = format!("topic {topic} is read twice: read it once and use that stream twice");
                     mistakes.push(Mistake::between(node.location, first.location, message));
                 }
+            }
+            NodeKind::GlobalSource { topic, policy } => {
+                check_topic(node, topic, mistakes);
+                check_global(node, topic, policy, global.insert(topic, node), mistakes);
             }
             NodeKind::Sink { topic: Some(topic), .. } => check_topic(node, topic, mistakes),
             NodeKind::RepartitionSink { partitions: Some(0), .. } => {
@@ -143,6 +151,14 @@ pub(super) fn check(name: &str, graph: &Graph, names: &[Arc<str>], mistakes: &mu
         {
             let message = format!("a repartition topic and the topic {} have one name: choose another", names[id.0]);
             mistakes.push(Mistake::between(node.location, source.location, message));
+        }
+    }
+    for (topic, table) in &global {
+        if let Some(source) = read.get(topic) {
+            let message = format!(
+                "topic {topic} is read as a stream and as a global table: join with one topology, process it in another"
+            );
+            mistakes.push(Mistake::between(table.location, source.location, message));
         }
     }
     for (_, node) in graph.iter() {
@@ -180,6 +196,20 @@ fn check_placing(graph: &Graph, mistakes: &mut Vec<Mistake>) {
             );
             mistakes.push(Mistake::between(node.location, graph.node(*source).location, message));
         }
+    }
+}
+
+fn check_global(node: &Node, topic: &str, policy: &BadInput, other: Option<&Node>, mistakes: &mut Vec<Mistake>) {
+    if let Some(first) = other {
+        let message = format!("two global tables of topic {topic}: declare it once and join with that");
+        mistakes.push(Mistake::between(node.location, first.location, message));
+    }
+    if policy.dead_letters().is_some() {
+        let message = format!(
+            "a global table has no dead letters: every process reads all of {topic} at every start, and would send them \
+             again; skip them or stop"
+        );
+        mistakes.push(Mistake::at(node.location, message));
     }
 }
 

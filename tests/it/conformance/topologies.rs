@@ -9,7 +9,7 @@ use millstream::dsl::{Cogrouped, Setup, WindowedBy, Windowing};
 use millstream::operators::Reject;
 use millstream::operators::processor::{Context, Processor, Stored, Timer};
 use millstream::window::{HoppingWindows, JoinWindow, SessionWindows, SlidingWindows, TumblingWindows, Windowed};
-use millstream::{Builder, Data, Grouped, Record, Stream, Table, Timestamp, Topic, Topology};
+use millstream::{BadInput, Builder, Data, GlobalTable, Grouped, Record, Stream, Table, Timestamp, Topic, Topology};
 
 /// The stateless topologies get no nulls.
 const IN: Topic<String, String> = Topic::new("in");
@@ -22,7 +22,7 @@ const UPDATES_OUT: Topic<String, Option<String>> = Topic::new("out");
 type Declare = fn(&Builder);
 
 /// The topologies that are built, by name.
-pub(super) const ALL: [(&str, Declare); 32] = [
+pub(super) const ALL: &[(&str, Declare)] = &[
     ("aggregate-concat", aggregate_concat),
     ("cogroup", |b| cogrouped(b).aggregate(String::new).to(OUT)),
     ("cogroup-tumbling", |b| write_windows(&cogrouped(b).windowed(TUMBLING_FOR_AN_HOUR).aggregate(String::new))),
@@ -45,6 +45,8 @@ pub(super) const ALL: [(&str, Declare); 32] = [
     ("stream-stream-inner-asymmetric", |b| join_streams(b, WITHIN_TEN.before(Duration::from_secs(2)))),
     ("stream-stream-left", stream_stream_left),
     ("stream-stream-outer", stream_stream_outer),
+    ("stream-global-table-inner", stream_global_table_inner),
+    ("stream-global-table-left", stream_global_table_left),
     ("stream-table-inner", |b| left(b).join(&right(b), |_, left, right| joined(&left, Some(right))).to(OUT)),
     ("stream-table-left", |b| left(b).left_join(&right(b), |_, left, right| joined(&left, right)).to(OUT)),
     ("stream-to-table", |b| b.source(NULLABLE_IN).stream().to_table_with_tombstones().to(OUT)),
@@ -59,8 +61,8 @@ pub(super) const ALL: [(&str, Declare); 32] = [
 
 /// The topology of a name; `None` where none has it.
 pub(super) fn build(name: &str) -> Option<Topology> {
-    let (name, declare) = ALL.into_iter().find(|(known, _)| *known == name)?;
-    let b = Builder::new(name);
+    let (name, declare) = ALL.iter().find(|(known, _)| *known == name)?;
+    let b = Builder::new(*name);
     declare(&b);
     Some(b.build().unwrap_or_else(|mistakes| panic!("{mistakes}")))
 }
@@ -217,6 +219,29 @@ fn stream_stream_outer(b: &Builder) {
     let both =
         |_: &String, left: Option<&String>, right: Option<&String>| format!("{}+{}", or_null(left), or_null(right));
     left.outer_join_within(&right, WITHIN_TEN, both).to(OUT);
+/// The left stream, whose nulls are left out before a join, and the right topic as a global table.
+fn stream_and_global(b: &Builder) -> (Stream<String, String>, GlobalTable<String, String>) {
+    const LEFT: Topic<String, String> = Topic::new("left");
+    const RIGHT: Topic<String, String> = Topic::new("right");
+    (b.source(LEFT).on_bad_input(BadInput::Skip).stream(), b.global_table(RIGHT))
+}
+
+/// One of the table's four keys, by the stream's value.
+#[expect(clippy::ptr_arg, clippy::unnecessary_wraps, reason = "the signature that the join asks for")]
+fn one_of_four(_: &String, value: &String) -> Option<String> {
+    Some(["a", "b", "c", "d"][usize::try_from(number(value) % 4).expect("of four")].to_owned())
+}
+
+fn stream_global_table_inner(b: &Builder) {
+    let (left, right) = stream_and_global(b);
+    left.join_global(&right, one_of_four, |_, left, right| format!("{left}+{right}")).to(OUT);
+}
+
+fn stream_global_table_left(b: &Builder) {
+    let (left, right) = stream_and_global(b);
+    let joined =
+        |_: &String, left: &String, right: Option<&String>| format!("{left}+{}", right.map_or("null", String::as_str));
+    left.left_join_global(&right, one_of_four, joined).to(OUT);
 }
 
 /// Counts records and forwards ("tick", count) when its timer goes off, at the time it has come to.
