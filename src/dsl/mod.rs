@@ -34,6 +34,8 @@
 mod builder;
 mod cogroup;
 mod global;
+#[cfg(test)]
+mod global_tests;
 mod grouped;
 mod join;
 mod process;

@@ -179,6 +179,7 @@ mod tests {
         topology.cache_bytes("0_1").set(1);
         topology.committed_bytes("0_1").set(2);
         topology.disk_bytes("0_1").set(3);
+        topology.global_rows("products").set(4);
         topology.rebalances().inc();
         topology.tasks([("running", 2)]);
         metrics.render()

@@ -24,6 +24,8 @@ pub(crate) enum Bug {
     ForgetsTime,
     /// A task upstream that has not been heard of is taken to have nothing to say.
     SilenceIsIdle,
+    /// Records are joined before a global table is complete.
+    JoinsTooEarly,
 }
 
 impl Bug {

@@ -21,8 +21,11 @@ use crate::operators::source::{BadInput, Verdict};
 use crate::operators::{DropReason, Drops};
 use crate::record::{Offset, TopicPartition};
 use crate::time::Clock;
-use crate::topology::{Layout, Topology};
+use crate::topology::{GlobalLayout, Layout, Topology};
 
+#[cfg(test)]
+use super::bugs::Bug;
+use super::config::Config;
 use super::patience::patiently;
 
 /// How many records are taken from a partition before the others and the rest of the thread get their turn.
@@ -47,6 +50,7 @@ struct Reading {
     partitions: Vec<Partition>,
     reader: Box<dyn Reader>,
     batch: Batch,
+    slice: usize,
     started: Duration,
     looked: Duration,
     complete: bool,
@@ -73,20 +77,21 @@ struct Partition {
 }
 
 impl Globals {
-    /// Opens the tables of `topology` and begins to read. With `bounded` they stay as they are at this moment.
+    /// Opens the tables of `topology` and begins to read. In a bounded run they stay as they are at this moment.
     pub(crate) fn open(
         topology: &Topology,
         layout: &Layout,
         broker: &Arc<dyn Broker>,
         clock: &Arc<dyn Clock>,
         metrics: &TopologyMetrics,
-        bounded: bool,
+        config: &Config,
     ) -> Result<Self> {
+        let bounded = config.until_end;
         let ports = topology.open_globals();
         if ports.is_empty() {
             return Ok(Self { reading: None, ready: AtomicBool::new(true), bounded });
         }
-        let table = |(port, global): (_, &crate::topology::GlobalLayout)| Table {
+        let table = |(port, global): (_, &GlobalLayout)| Table {
             topic: Arc::clone(&global.topic),
             policy: global.policy.clone(),
             port,
@@ -105,12 +110,18 @@ impl Globals {
             partitions,
             reader,
             batch: Batch::default(),
+            slice: SLICE,
             started,
             looked: started,
             complete: false,
             failed: None,
         };
-        Ok(Self { reading: Some(Mutex::new(reading)), ready: AtomicBool::new(false), bounded })
+        #[cfg(test)]
+        let reading = Reading { slice: config.batch.unwrap_or(SLICE), ..reading };
+        let ready = false;
+        #[cfg(test)]
+        let ready = config.has(Bug::JoinsTooEarly);
+        Ok(Self { reading: Some(Mutex::new(reading)), ready: AtomicBool::new(ready), bounded })
     }
 
     /// True once the tables are complete: nothing is processed before.
@@ -174,11 +185,11 @@ impl Reading {
 
     /// Takes in what has arrived of one partition.
     fn fetch(&mut self, number: usize) -> Result<bool> {
-        let Self { reader, batch, partitions, tables, metrics, .. } = self;
+        let Self { reader, batch, slice, partitions, tables, metrics, .. } = self;
         let Partition { table, of, position, lag, .. } = &mut partitions[number];
         let fetched = patiently("reading a global table", || {
             batch.clear();
-            reader.fetch(number, SLICE, batch)
+            reader.fetch(number, *slice, batch)
         })?;
         *position = fetched.position.max(*position);
         if fetched.high_watermark >= 0 {

@@ -35,7 +35,7 @@ pub(crate) fn prepare(
     let layout = fit(&topology, &*broker, &config)?;
     let application = group_of(&config, &topology);
     check_group(&*broker, &application, &layout)?;
-    let globals = Globals::open(&topology, &layout, &broker, &clock, &metrics, config.until_end)?;
+    let globals = Globals::open(&topology, &layout, &broker, &clock, &metrics, &config)?;
     let states = States::open(config.state.clone(), &application)?;
     let instance = config.instance.clone().unwrap_or_else(|| states.instance().to_owned());
     let options = TaskOptions {

@@ -87,6 +87,18 @@ impl MemoryBroker {
         Some(self.state().deadline).filter(|deadline| *deadline < Duration::MAX)
     }
 
+    /// Gives a topic more partitions, as an administrator does on a running broker; it never loses any. A group that reads
+    /// it shares the new ones out at its next rebalance.
+    ///
+    /// # Errors
+    /// When there is no such topic.
+    pub fn grow(&self, topic: &str, partitions: u32) -> Result<()> {
+        let mut state = self.state();
+        let index = state.topics.index(topic)?;
+        state.topics.topic_mut(index).grow(partitions);
+        Ok(())
+    }
+
     /// Compacts a topic now, whatever its `cleanup.policy`: of the records below the last stable offset only the newest
     /// of each key stays, and those without a key. Offsets stay.
     ///

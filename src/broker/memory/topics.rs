@@ -127,6 +127,11 @@ impl Topic {
         u32::try_from(self.logs.len()).unwrap_or(u32::MAX)
     }
 
+    pub(super) fn grow(&mut self, partitions: u32) {
+        let more = partitions.saturating_sub(self.partitions());
+        self.logs.extend((0..more).map(|_| Log::default()));
+    }
+
     pub(super) fn describe(&self) -> TopicDescription {
         TopicDescription { partitions: self.partitions(), settings: self.settings.clone() }
     }
