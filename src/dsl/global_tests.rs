@@ -6,11 +6,13 @@ use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
 use super::{Builder, GlobalTable, Topic};
+use crate::broker::{Broker, Outgoing, OutgoingRecord, Partitioning};
 use crate::codec::NoKey;
 use crate::operators::DropReason;
 use crate::operators::source::BadInput;
-use crate::record::{Header, Headers};
+use crate::record::{Header, Headers, InputNumber};
 use crate::testing::Driver;
+use crate::time::Timestamp;
 use crate::topology::{Renames, Topology};
 
 const USERS: Topic<u64, String> = Topic::new("users");
@@ -95,13 +97,26 @@ fn a_row_is_replaced_by_a_newer_one_and_deleted_by_a_null_and_neither_sends_anyt
 fn the_result_has_the_streams_key_time_and_headers() {
     let mut driver = started(1, 1);
     driver.send(&USERS, &1, &"Ada".to_owned(), 9_999).expect("it is written");
-    driver.send(&VISITS, &"a".to_owned(), &1, 77).expect("it is written");
+    let mut out = Outgoing::default();
+    let headers: Headers = [Header { name: "trace".into(), value: Some(b"x".to_vec()) }].into_iter().collect();
+    let topic = out.topic("visits");
+    out.push(&OutgoingRecord {
+        topic,
+        partitioning: Partitioning::ByKey,
+        key: Some(b"a"),
+        value: Some(&1_u64.to_be_bytes()),
+        timestamp: Timestamp::from_millis(77),
+        headers: &headers,
+        input: InputNumber(0),
+    });
+    let mut writer = driver.broker().writer().expect("it connects");
+    writer.send(&out).expect("it is written");
+    writer.flush().expect("it is written");
     driver.settle().expect("it settles");
     let records = driver.take("inner");
     assert_eq!(records.len(), 1);
     assert_eq!((records[0].timestamp.millis(), records[0].key.as_deref()), (77, Some(&b"a"[..])));
-    assert_eq!(records[0].headers, Headers::NONE);
-    assert_eq!(records[0].headers.iter().collect::<Vec<&Header>>(), Vec::<&Header>::new());
+    assert_eq!(records[0].headers, headers);
 }
 
 #[test]
@@ -163,7 +178,7 @@ fn plays_as_a_map(seed: u64) {
     }
 }
 
-/// Sends the null to where the row's key belongs: the other partitions may hold older rows of other keys only.
+/// Sends a null to the partition that the row is in.
 fn delete(driver: &mut Driver, user: u64) {
     const DELETED: Topic<u64, Option<String>> = Topic::new("users");
     driver.send(&DELETED, &user, &None, 5).expect("it is written");

@@ -118,6 +118,7 @@ impl Globals {
         };
         #[cfg(test)]
         let reading = Reading { slice: config.batch.unwrap_or(SLICE), ..reading };
+        #[cfg(not(test))]
         let ready = false;
         #[cfg(test)]
         let ready = config.has(Bug::JoinsTooEarly);

@@ -23,6 +23,8 @@ pub(crate) mod cluster;
 mod commit;
 pub mod config;
 mod globals;
+#[cfg(test)]
+mod globals_tests;
 mod meters;
 mod patience;
 mod placement;

@@ -5,6 +5,8 @@
 
 pub mod driver;
 #[cfg(test)]
+mod global_simulation;
+#[cfg(test)]
 mod replay;
 pub mod simulation;
 #[cfg(test)]
