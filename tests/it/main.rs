@@ -8,6 +8,7 @@ mod cli;
 mod clicks;
 mod conformance;
 mod demo;
+mod global_table;
 mod idle;
 mod kafka_groups;
 mod kafka_port;
