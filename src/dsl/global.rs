@@ -129,15 +129,18 @@ impl<K: Item, V: Item> Stream<K, V> {
     /// counted, as `join_miss`; one for which `key` gives `None` as `null_key`. Later changes of the table send nothing.
     ///
     /// ```
-    /// # use millstream::{BadInput, Builder, Topic};
+    /// # use millstream::{BadInput, Builder, Data, Json, Topic};
+    /// #[derive(Clone, serde::Serialize, serde::Deserialize)]
+    /// struct Sale { product: String, quantity: u64 }
+    /// impl Data for Sale { type Codec = Json; }
     /// # const PRICES: Topic<String, u64> = Topic::new("prices");
-    /// # const SALES: Topic<String, (String, u64)> = Topic::new("sales");
+    /// # const SALES: Topic<String, Sale> = Topic::new("sales");
     /// # const TURNOVER: Topic<String, u64> = Topic::new("turnover");
     /// let b = Builder::new("turnover");
     /// let prices = b.global_table(PRICES).on_bad_input(BadInput::Skip);
     /// b.source(SALES)
     ///     .stream()
-    ///     .join_global(&prices, |_, (product, _)| Some(product.clone()), |_, (_, quantity), price| quantity * price)
+    ///     .join_global(&prices, |_, sale| Some(sale.product.clone()), |_, sale, price| sale.quantity * price)
     ///     .to(TURNOVER);
     /// # b.build().unwrap();
     /// ```

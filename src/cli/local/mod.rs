@@ -89,13 +89,18 @@ fn create_topics(broker: &dyn Broker, topology: &Topology, partitions: u32) -> R
 }
 
 fn run(topology: Topology, broker: &Arc<dyn Broker>, arguments: &LocalArguments, metrics: &Metrics) -> Result<Fleet> {
+    let mut fleet = Fleet::default();
+    let application = App::new(topology, Arc::clone(broker), configuration(arguments)).metrics(metrics);
+    fleet.start(&arguments.topology, application)?;
+    Ok(fleet)
+}
+
+fn configuration(arguments: &LocalArguments) -> Config {
     let mut config = Config::new("local");
     config.until_end = true;
     config.close_at_end = true;
     config.emission = if arguments.every_update { Emission::EachUpdate } else { Emission::EachCommit };
-    let mut fleet = Fleet::default();
-    fleet.start(&arguments.topology, App::new(topology, Arc::clone(broker), config).metrics(metrics))?;
-    Ok(fleet)
+    config
 }
 
 /// The results of half the input would look like results.
@@ -114,4 +119,55 @@ fn print(broker: &dyn Broker, outputs: &[Output]) -> Result<(), Failure> {
         }
     }
     super::failure::print(&text)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::cli::args::{Arguments, Command};
+    use crate::dsl::{Builder, Topic};
+    use crate::time::ManualClock;
+
+    const USERS: Topic<String, String> = Topic::new("users");
+    const VISITS: Topic<String, String> = Topic::new("visits");
+    const NAMES: Topic<String, String> = Topic::new("names");
+
+    fn names() -> Topology {
+        let b = Builder::new("names");
+        let users = b.global_table(USERS);
+        let name = |_: &String, _: &String, name: Option<&String>| name.cloned().unwrap_or_default();
+        b.source(VISITS).stream().left_join_global(&users, |_, user| Some(user.clone()), name).to(NAMES);
+        b.build().expect("it is sound")
+    }
+
+    #[test]
+    fn the_rows_of_a_global_table_are_there_before_the_first_record_of_a_stream() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let file = |name: &str, line: &dyn Fn(u32) -> String| {
+            let path = directory.path().join(name);
+            std::fs::write(&path, (0..5_000).map(line).collect::<String>()).expect("written");
+            format!("{name}={}", path.display())
+        };
+        let visits = file("visits", &|n| format!("{{\"key\":\"{n:04}\",\"value\":\"u{n}\",\"timestamp\":{n}}}\n"));
+        let users =
+            file("users", &|n| format!("{{\"key\":\"u{n}\",\"value\":\"user {n}\",\"partition\":{}}}\n", n % 3));
+        let line = ["millstream", "local", "names", "--records", "--partitions", "3", "--input", &visits, "--input"];
+        let arguments = Arguments::try_parse_from(line.into_iter().chain([users.as_str()])).expect("it is right");
+        let Some(Command::Local(arguments)) = arguments.command else { panic!("not local") };
+        let topology = names();
+        assert!(check_topics(&topology, &arguments).is_ok());
+        let broker = connect::memory(Arc::new(ManualClock::new(Timestamp::from_millis(0))));
+        create_topics(&*broker, &topology, arguments.partitions).expect("created");
+        feed(&*broker, &topology, &arguments, Timestamp::from_millis(0)).expect("fed");
+        let application = App::new(topology, Arc::clone(&broker), configuration(&arguments));
+        application.start().expect("it starts").join().expect("it reaches its end");
+        let printed = output::newest(output::read(&*broker, "names").expect("read"));
+        assert_eq!(printed.len(), 5_000);
+        for (n, record) in printed.iter().enumerate() {
+            let line = record.line("names").expect("a line");
+            assert!(line.contains(&format!("\"value\":\"user {n}\"")), "{line}");
+        }
+    }
 }
