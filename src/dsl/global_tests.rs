@@ -21,7 +21,7 @@ const INNER: Topic<String, String> = Topic::new("inner");
 const LEFT: Topic<String, String> = Topic::new("left");
 
 /// A visit has no user where it is 0.
-#[expect(clippy::ptr_arg, reason = "the signature that the join asks for")]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that the join asks for")]
 fn user(_: &String, visit: &u64) -> Option<u64> {
     Some(*visit).filter(|user| *user > 0)
 }
@@ -215,7 +215,8 @@ fn processes_with_another_global_table_are_not_of_one_plan() {
     let one = fingerprint(USERS, false);
     assert_eq!(one, fingerprint(USERS, false));
     assert_ne!(one, fingerprint(Topic::new("people"), false));
-    assert_ne!(one, fingerprint(USERS, true));
+    // What becomes of a record without a row is as little part of the plan as a filter's condition.
+    assert_eq!(one, fingerprint(USERS, true));
 }
 
 #[test]

@@ -17,7 +17,7 @@ use crate::record::Record;
 
 /// Looks up a row for each record. `S` finds the row's key, and `F` makes the value that comes out, or none where an inner
 /// join has found no row.
-pub struct GlobalJoin<K, V, GK: Eq + Hash, GV, O, S, F> {
+pub struct GlobalJoin<K, V, GK, GV, O, S, F> {
     select: Arc<S>,
     f: F,
     table: GlobalView<GK, GV>,
@@ -26,7 +26,7 @@ pub struct GlobalJoin<K, V, GK: Eq + Hash, GV, O, S, F> {
     of: PhantomData<fn(V)>,
 }
 
-impl<K, V, GK: Eq + Hash, GV, O, S, F> GlobalJoin<K, V, GK, GV, O, S, F> {
+impl<K, V, GK, GV, O, S, F> GlobalJoin<K, V, GK, GV, O, S, F> {
     /// Looks into `table` for the key that `select` finds in a record.
     pub const fn new(select: Arc<S>, f: F, table: GlobalView<GK, GV>, out: Out<K, O>) -> Self {
         Self { select, f, table, out, joined: Vec::new(), of: PhantomData }
@@ -53,7 +53,7 @@ where
                 cx.drops.count(if wanted.is_some() { DropReason::JoinMiss } else { DropReason::NullKey });
             }
         }
-        // What lies downstream may take long: the version is not kept for it.
+        // What lies downstream may take long, and a version that is held cannot be written again.
         drop(rows);
         self.out.push(&mut self.joined, cx);
     }

@@ -67,6 +67,7 @@ struct Table {
     changed: bool,
 }
 
+#[derive(Clone)]
 struct Partition {
     table: usize,
     of: TopicPartition,
@@ -75,6 +76,9 @@ struct Partition {
     end: Offset,
     lag: IntGauge,
 }
+
+/// The partitions that are read, and what reads them.
+type Reads = (Vec<Partition>, Box<dyn Reader>);
 
 impl Globals {
     /// Opens the tables of `topology` and begins to read. In a bounded run they stay as they are at this moment.
@@ -169,19 +173,27 @@ impl Reading {
         if !self.complete && self.partitions.iter().all(|partition| partition.position >= partition.end) {
             self.complete = true;
             worked = true;
+            self.publish();
             let rows: usize = self.tables.iter().map(|table| table.port.len()).sum();
             let took = self.clock.elapsed().saturating_sub(self.started);
             tracing::info!(rows, took = ?took, "the global tables are complete");
         }
         if self.complete {
-            for table in self.tables.iter_mut().filter(|table| table.changed) {
-                table.port.publish();
-                table.rows.set(i64::try_from(table.port.len()).unwrap_or(i64::MAX));
-                table.changed = false;
-            }
+            self.publish();
             self.look_for_partitions()?;
         }
         Ok(worked)
+    }
+
+    /// Lets the tasks see what was read. Where another thread is in the middle of a batch, that may have to wait for the next
+    /// turn.
+    fn publish(&mut self) {
+        for table in self.tables.iter_mut().filter(|table| table.changed) {
+            if table.port.publish() {
+                table.rows.set(i64::try_from(table.port.len()).unwrap_or(i64::MAX));
+                table.changed = false;
+            }
+        }
     }
 
     /// Takes in what has arrived of one partition.
@@ -225,23 +237,31 @@ impl Reading {
             return Ok(());
         }
         self.looked = now;
-        let mut fresh = match names_of(&*self.broker, &self.tables) {
-            Ok(found) => found,
+        match self.with_new_partitions() {
+            Ok(None) => {}
+            Ok(Some((partitions, reader))) => (self.partitions, self.reader) = (partitions, reader),
+            // The rows that are there go on being of use while the broker is away.
             Err(error) if error.kind() == ErrorKind::Broker => {
                 tracing::warn!("whether global tables have new partitions is not known, and asked again: {error}");
-                return Ok(());
             }
             Err(error) => return Err(error),
-        };
+        }
+        Ok(())
+    }
+
+    /// All partitions and a reader of them; nothing where no partition is new.
+    fn with_new_partitions(&self) -> Result<Option<Reads>> {
+        let mut fresh = names_of(&*self.broker, &self.tables)?;
         fresh.retain(|(_, of)| !self.partitions.iter().any(|known| known.of == *of));
         if fresh.is_empty() {
-            return Ok(());
+            return Ok(None);
         }
         let names: Vec<TopicPartition> = fresh.iter().map(|(_, partition)| partition.clone()).collect();
+        let mut all = self.partitions.clone();
+        all.extend(begin(&*self.broker, &self.metrics, fresh, false)?);
+        let reader = reader_of(&*self.broker, &all)?;
         tracing::info!(partitions = %super::thread::names(&names), "a global table has got new partitions");
-        self.partitions.extend(begin(&*self.broker, &self.metrics, fresh, false)?);
-        self.reader = reader_of(&*self.broker, &self.partitions)?;
-        Ok(())
+        Ok(Some((all, reader)))
     }
 }
 

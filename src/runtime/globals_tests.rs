@@ -105,7 +105,9 @@ impl Rig {
 
     /// The rows that visits of these users see.
     fn visits(&mut self, users: &[&str]) -> Vec<u64> {
-        users.iter().for_each(|user| self.visit(user));
+        for user in users {
+            self.visit(user);
+        }
         self.seen()
     }
 

@@ -220,13 +220,13 @@ impl Topology {
             key: short_type(node.key_type),
             value: short_type(node.value_type),
             declared_at: self.declared_at(id),
-            from: self.sources_of(node).map(|id| self.node_name(id, self.graph.node(id))).collect(),
+            from: Self::sources_of(node).map(|id| self.node_name(id, self.graph.node(id))).collect(),
             to: self.targets_of(id).into_iter().map(|id| self.node_name(id, self.graph.node(id))).collect(),
         }
     }
 
     /// Where a node's records and rows come from.
-    fn sources_of<'a>(&self, node: &'a Node) -> impl Iterator<Item = NodeId> + use<'a> {
+    fn sources_of(node: &Node) -> impl Iterator<Item = NodeId> {
         let table = match node.kind {
             NodeKind::GlobalJoin { table } => Some(table),
             _ => None,

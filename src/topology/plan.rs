@@ -256,9 +256,9 @@ fn fingerprint(plan: &Plan, graph: &Graph) -> u64 {
                     hash.text(&short_type(node.key_type));
                     hash.text(&short_type(node.value_type));
                 }
-                NodeKind::GlobalJoin { table } => hash.text(&format!("{} {}", node.label, plan.names[table.0])),
                 NodeKind::RepartitionSource { .. }
                 | NodeKind::GlobalSource { .. }
+                | NodeKind::GlobalJoin { .. }
                 | NodeKind::Stateless
                 | NodeKind::Merge => {}
             }

@@ -70,7 +70,7 @@ impl Site {
             (self.visited..).zip(users).map(|(visit, user)| (visit, user.to_be_bytes())).collect();
         self.visited += users.len() as u64;
         self.write(&self.visits, values.iter().map(|(visit, user)| (*visit, Some(&user[..]))));
-        let seen = within(Duration::from_secs(60), "the visits to come out", || {
+        let seen = within(Duration::from_mins(1), "the visits to come out", || {
             let seen = self.seen();
             (seen.len() as u64 == self.visited).then_some(seen)
         });
