@@ -129,6 +129,7 @@ impl<K: Item, V: Item> Stream<K, V> {
     /// Joins each record with the row of the global table that has the key which `key` finds in it; the result has the
     /// stream's key, its time and its headers. Nothing is shuffled. A record for which there is no row is dropped and
     /// counted, as `join_miss`; one for which `key` gives `None` as `null_key`. Later changes of the table send nothing.
+    /// A null value goes by the source's policy, or is handed to the functions where the value's type is an `Option`.
     ///
     /// ```
     /// # use millstream::{BadInput, Builder, Data, Json, Topic};
