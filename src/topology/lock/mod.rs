@@ -216,6 +216,10 @@ impl Locked {
                 locked.add(topology, &sub.name, *id);
             }
         }
+        for global in &topology.plan.globals {
+            // No sub-topology reads it.
+            locked.add(topology, "every process", global.node);
+        }
         locked
     }
 
@@ -225,7 +229,9 @@ impl Locked {
         let terms: Vec<String> = topology.graph.terms(Some(id)).map(str::to_owned).collect();
         let mut part = Part::of(node, sub, terms);
         match &node.kind {
-            NodeKind::Source { topic, .. } => _ = self.sources.insert(topic.clone(), part),
+            NodeKind::Source { topic, .. } | NodeKind::GlobalSource { topic, .. } => {
+                _ = self.sources.insert(topic.clone(), part)
+            }
             NodeKind::Stateful { .. } => _ = self.stores.insert(name, part),
             NodeKind::RepartitionSink { partitions, .. } => {
                 part.partitions = *partitions;
@@ -235,7 +241,10 @@ impl Locked {
                 // Several operators may write one topic: the first is told.
                 self.sinks.entry(topic.clone().unwrap_or_else(|| "*".to_owned())).or_insert(part);
             }
-            NodeKind::RepartitionSource { .. } | NodeKind::Stateless | NodeKind::Merge => {
+            NodeKind::RepartitionSource { .. }
+            | NodeKind::GlobalJoin { .. }
+            | NodeKind::Stateless
+            | NodeKind::Merge => {
                 // Their names are for people and may move with the next line.
                 self.terms.extend(part.terms.iter().map(|term| format!("{} in {sub}: {term}", node.label)));
             }
