@@ -152,9 +152,9 @@ impl<K: Item, V: Item> Stream<K, V> {
         &self,
         table: &GlobalTable<GK, GV>,
         key: impl Fn(&K, &V) -> Option<GK> + Send + Sync + 'static,
-        f: impl Fn(&K, &V, &GV) -> O + Send + Sync + 'static,
+        f: impl Fn(&K, V, &GV) -> O + Send + Sync + 'static,
     ) -> Stream<K, O> {
-        let f = move |key: &K, value: &V, row: Option<&GV>| row.map(|row| f(key, value, row));
+        let f = move |key: &K, value: V, row: Option<&GV>| row.map(|row| f(key, value, row));
         self.look_up("join-global", table, key, f)
     }
 
@@ -169,7 +169,7 @@ impl<K: Item, V: Item> Stream<K, V> {
     /// # const NAMED: Topic<String, String> = Topic::new("named");
     /// let b = Builder::new("named-calls");
     /// let names = b.global_table(NAMES);
-    /// let name = |number: &String, _: &u64, name: Option<&String>| name.unwrap_or(number).clone();
+    /// let name = |number: &String, _: u64, name: Option<&String>| name.unwrap_or(number).clone();
     /// b.source(CALLS).stream().left_join_global(&names, |number, _| Some(number.clone()), name).to(NAMED);
     /// let mut driver = Driver::builder(b.build()?).start()?;
     /// driver.send(&CALLS, &"0049".to_owned(), &3, 0)?;
@@ -182,9 +182,9 @@ impl<K: Item, V: Item> Stream<K, V> {
         &self,
         table: &GlobalTable<GK, GV>,
         key: impl Fn(&K, &V) -> Option<GK> + Send + Sync + 'static,
-        f: impl Fn(&K, &V, Option<&GV>) -> O + Send + Sync + 'static,
+        f: impl Fn(&K, V, Option<&GV>) -> O + Send + Sync + 'static,
     ) -> Stream<K, O> {
-        self.look_up("left-join-global", table, key, move |key: &K, value: &V, row: Option<&GV>| {
+        self.look_up("left-join-global", table, key, move |key: &K, value: V, row: Option<&GV>| {
             Some(f(key, value, row))
         })
     }
@@ -195,7 +195,7 @@ impl<K: Item, V: Item> Stream<K, V> {
         label: &'static str,
         table: &GlobalTable<GK, GV>,
         key: impl Fn(&K, &V) -> Option<GK> + Send + Sync + 'static,
-        f: impl Fn(&K, &V, Option<&GV>) -> Option<O> + Send + Sync + 'static,
+        f: impl Fn(&K, V, Option<&GV>) -> Option<O> + Send + Sync + 'static,
     ) -> Stream<K, O> {
         let mut kind = NodeKind::GlobalJoin { table: table.node };
         if !Rc::ptr_eq(&self.graph, &table.graph) {
@@ -209,7 +209,7 @@ impl<K: Item, V: Item> Stream<K, V> {
         let (key, f, cell) = (Arc::new(key), Arc::new(f), table.cell.clone());
         let (node, edge) = self.add(label, kind, move |_, _, out| {
             let f = Arc::clone(&f);
-            let f = move |key: &K, value: &V, row: Option<&GV>| f(key, value, row);
+            let f = move |key: &K, value: V, row: Option<&GV>| f(key, value, row);
             GlobalJoin::new(Arc::clone(&key), f, cell.view(), out)
         });
         Stream::new(Rc::clone(&self.graph), node, edge, self.rekeyed)

@@ -32,8 +32,7 @@ fn both() -> Topology {
     let users = b.global_table(USERS);
     let visits = b.source(VISITS).stream();
     visits.join_global(&users, user, |_, visit, name| format!("{visit}:{name}")).to(INNER);
-    let named =
-        |_: &String, visit: &u64, name: Option<&String>| format!("{visit}:{}", name.map_or("-", String::as_str));
+    let named = |_: &String, visit: u64, name: Option<&String>| format!("{visit}:{}", name.map_or("-", String::as_str));
     visits.left_join_global(&users, user, named).to(LEFT);
     b.build().expect("it is sound")
 }
@@ -125,7 +124,7 @@ fn a_stream_without_keys_and_one_with_nulls_can_be_joined() {
     const OUT: Topic<NoKey, String> = Topic::new("out");
     let b = Builder::new("loose");
     let users = b.global_table(USERS);
-    let named = |_: &NoKey, visit: &Option<u64>, name: Option<&String>| format!("{visit:?} {name:?}");
+    let named = |_: &NoKey, visit: Option<u64>, name: Option<&String>| format!("{visit:?} {name:?}");
     b.source(LOOSE).stream().left_join_global(&users, |_, visit| *visit, named).to(OUT);
     let mut driver = Driver::builder(b.build().expect("sound")).start().expect("it starts");
     put(&mut driver, 1, "Ada");
@@ -263,7 +262,7 @@ fn what_cannot_be_is_said_when_the_topology_is_built() {
     let other = Builder::new("other");
     let foreign: GlobalTable<u64, String> = other.global_table(USERS);
     let strange = mistakes(|b| {
-        b.source(VISITS).stream().join_global(&foreign, user, |_, visit, _| *visit).to(VISITS_OUT);
+        b.source(VISITS).stream().join_global(&foreign, user, |_, visit, _| visit).to(VISITS_OUT);
     });
     assert!(strange.contains("of two builders cannot be joined"), "{strange}");
 }

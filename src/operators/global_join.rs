@@ -40,17 +40,20 @@ where
     GV: Send + Sync,
     O: Clone + Send,
     S: Fn(&K, &V) -> Option<GK> + Send + Sync,
-    F: Fn(&K, &V, Option<&GV>) -> Option<O> + Send,
+    F: Fn(&K, V, Option<&GV>) -> Option<O> + Send,
 {
     fn push(&mut self, batch: &mut Vec<Record<K, V>>, cx: &mut Cx) {
         let rows = self.table.rows();
         for record in batch.drain(..) {
             let wanted = (self.select)(&record.key, &record.value);
             let row = wanted.as_ref().and_then(|key| rows.get(key));
-            if let Some(joined) = (self.f)(&record.key, &record.value, row) {
-                self.joined.push(record.map(|key, _| (key, joined)));
-            } else {
-                cx.drops.count(if wanted.is_some() { DropReason::JoinMiss } else { DropReason::NullKey });
+            let joined = record.try_map(|key, value| match (self.f)(&key, value, row) {
+                Some(joined) => Ok((key, joined)),
+                None => Err(if wanted.is_some() { DropReason::JoinMiss } else { DropReason::NullKey }),
+            });
+            match joined {
+                Ok(record) => self.joined.push(record),
+                Err(reason) => cx.drops.count(reason),
             }
         }
         // What lies downstream may take long, and a version that is held cannot be written again.

@@ -28,7 +28,7 @@ const SEEN: Topic<String, u64> = Topic::new("seen");
 fn topology(policy: BadInput) -> Topology {
     let b = Builder::new("visits");
     let users = b.global_table(USERS).on_bad_input(policy);
-    let row = |_: &String, _: &String, row: Option<&u64>| row.copied().unwrap_or(0);
+    let row = |_: &String, _: String, row: Option<&u64>| row.copied().unwrap_or(0);
     b.source(VISITS).stream().left_join_global(&users, |_, user| Some(user.clone()), row).to(SEEN);
     b.build().expect("it is sound")
 }

@@ -21,7 +21,7 @@ const JOINED: Topic<u64, u64> = Topic::new("joined");
 fn joining() -> Topology {
     let b = Builder::new("joining");
     let rows = b.global_table(ROW);
-    let row = |_: &u64, _: &u64, row: Option<&u64>| row.copied().unwrap_or(u64::MAX);
+    let row = |_: &u64, _: u64, row: Option<&u64>| row.copied().unwrap_or(u64::MAX);
     b.source(IN).stream().left_join_global(&rows, |_, of| Some(*of), row).to(JOINED);
     b.build().expect("the topology is sound")
 }

@@ -376,7 +376,7 @@ fn every_case_gives_what_kafka_streams_gave() {
 fn no_topology_is_both_built_and_listed_as_not_built() {
     let waiting: Vec<&str> = NOT_BUILT_YET.into_iter().flat_map(|(_, topologies)| topologies).copied().collect();
     for (name, _) in topologies::ALL {
-        assert!(!waiting.contains(&name), "{name} is built: take it off the list");
+        assert!(!waiting.contains(name), "{name} is built: take it off the list");
     }
 }
 

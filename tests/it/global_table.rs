@@ -37,7 +37,7 @@ impl Site {
     fn topology(&self) -> Topology {
         let b = Builder::new("seen");
         let users = b.global_table(Topic::<u64, String>::owned(self.users.clone()));
-        let name = |_: &u64, _: &u64, name: Option<&String>| name.cloned().unwrap_or_default();
+        let name = |_: &u64, _: u64, name: Option<&String>| name.cloned().unwrap_or_default();
         b.source(Topic::<u64, u64>::owned(self.visits.clone()))
             .stream()
             .left_join_global(&users, |_, user| Some(*user), name)

@@ -137,7 +137,7 @@ mod tests {
     fn names() -> Topology {
         let b = Builder::new("names");
         let users = b.global_table(USERS);
-        let name = |_: &String, _: &String, name: Option<&String>| name.cloned().unwrap_or_default();
+        let name = |_: &String, _: String, name: Option<&String>| name.cloned().unwrap_or_default();
         b.source(VISITS).stream().left_join_global(&users, |_, user| Some(user.clone()), name).to(NAMES);
         b.build().expect("it is sound")
     }

@@ -230,7 +230,7 @@ impl Locked {
         let mut part = Part::of(node, sub, terms);
         match &node.kind {
             NodeKind::Source { topic, .. } | NodeKind::GlobalSource { topic, .. } => {
-                _ = self.sources.insert(topic.clone(), part)
+                _ = self.sources.insert(topic.clone(), part);
             }
             NodeKind::Stateful { .. } => _ = self.stores.insert(name, part),
             NodeKind::RepartitionSink { partitions, .. } => {

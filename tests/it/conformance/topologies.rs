@@ -219,6 +219,8 @@ fn stream_stream_outer(b: &Builder) {
     let both =
         |_: &String, left: Option<&String>, right: Option<&String>| format!("{}+{}", or_null(left), or_null(right));
     left.outer_join_within(&right, WITHIN_TEN, both).to(OUT);
+}
+
 /// The left stream, whose nulls are left out before a join, and the right topic as a global table.
 fn stream_and_global(b: &Builder) -> (Stream<String, String>, GlobalTable<String, String>) {
     const LEFT: Topic<String, String> = Topic::new("left");
@@ -240,7 +242,7 @@ fn stream_global_table_inner(b: &Builder) {
 fn stream_global_table_left(b: &Builder) {
     let (left, right) = stream_and_global(b);
     let joined =
-        |_: &String, left: &String, right: Option<&String>| format!("{left}+{}", right.map_or("null", String::as_str));
+        |_: &String, left: String, right: Option<&String>| format!("{left}+{}", right.map_or("null", String::as_str));
     left.left_join_global(&right, one_of_four, joined).to(OUT);
 }
 
