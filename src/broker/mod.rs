@@ -111,7 +111,7 @@ pub trait Broker: Send + Sync + 'static {
     /// When the broker cannot be reached or does not allow it.
     fn delete_records(&self, before: &[(TopicPartition, Offset)]) -> Result<()>;
 
-    /// The members of a group: the `client.id` and the `group.instance.id` of each.
+    /// The members of a group: what each is called, where it is, and what it reads.
     ///
     /// # Errors
     /// When the broker cannot be reached or refuses.
@@ -159,6 +159,8 @@ pub struct GroupMember {
     pub client_id: String,
     /// Its address as the broker saw it.
     pub host: String,
+    /// What it was given to read; nothing while the group shares its partitions out.
+    pub partitions: Vec<TopicPartition>,
 }
 
 impl GroupMember {

@@ -46,7 +46,9 @@ impl Fleet {
         topologies: impl Fn(crate::http::Format) -> String + Send + Sync + 'static,
         token: Option<Token>,
     ) -> Sources {
-        Sources { metrics: metrics.clone(), status: Arc::new(self.watch()), topologies: Arc::new(topologies), token }
+        let queries = self.applications.iter().map(|(_, running)| running.queries()).collect();
+        let (metrics, status) = (metrics.clone(), Arc::new(self.watch()));
+        Sources { metrics, status, topologies: Arc::new(topologies), queries, token }
     }
 
     /// True once one of them has ended, or all in a bounded run.

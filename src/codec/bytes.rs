@@ -1,6 +1,6 @@
 //! Bytes as they are.
 
-use super::{Codec, CodecError, Data, Key};
+use super::{Codec, CodecError, Data, Key, shown};
 
 /// No format at all: the codec of `Vec<u8>`, which takes any bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -14,6 +14,10 @@ impl Codec<Vec<u8>> for Bytes {
 
     fn decode(&self, bytes: &[u8]) -> Result<Vec<u8>, CodecError> {
         Ok(bytes.to_vec())
+    }
+
+    fn parse(&self, text: &str) -> Result<Vec<u8>, CodecError> {
+        shown::of_base64(text)
     }
 }
 

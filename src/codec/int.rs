@@ -1,6 +1,6 @@
 //! Whole numbers.
 
-use super::{Codec, CodecError, Data, Key};
+use super::{Codec, CodecError, Data, Key, Shown};
 
 /// Big-endian, of the type's own width, as Kafka's `IntegerSerializer` and `LongSerializer` write them: the codec of `i32`,
 /// `i64`, `u32` and `u64`. Bytes of another length are unreadable.
@@ -31,6 +31,17 @@ macro_rules! int {
             fn decode(&self, bytes: &[u8]) -> Result<$type, CodecError> {
                 Ok(<$type>::from_be_bytes(whole(bytes, stringify!($type))?))
             }
+
+            fn show(&self, bytes: &[u8]) -> Result<Shown, CodecError> {
+                let number: $type = self.decode(bytes)?;
+                Shown::of(&number)
+            }
+
+            fn parse(&self, text: &str) -> Result<Vec<u8>, CodecError> {
+                let number: $type = number(text, stringify!($type))?;
+                let mut out = Vec::new();
+                self.encode(&number, &mut out).map(|()| out)
+            }
         }
 
         impl Codec<$type> for OrderedInt {
@@ -41,6 +52,17 @@ macro_rules! int {
 
             fn decode(&self, bytes: &[u8]) -> Result<$type, CodecError> {
                 Ok(<$type>::from_be_bytes(whole(bytes, stringify!($type))?) ^ $flip)
+            }
+
+            fn show(&self, bytes: &[u8]) -> Result<Shown, CodecError> {
+                let number: $type = self.decode(bytes)?;
+                Shown::of(&number)
+            }
+
+            fn parse(&self, text: &str) -> Result<Vec<u8>, CodecError> {
+                let number: $type = number(text, stringify!($type))?;
+                let mut out = Vec::new();
+                self.encode(&number, &mut out).map(|()| out)
             }
         }
 
@@ -53,6 +75,10 @@ macro_rules! int {
 }
 
 int!(i32, i32::MIN; i64, i64::MIN; u32, 0; u64, 0);
+
+fn number<T: std::str::FromStr>(text: &str, what: &str) -> Result<T, CodecError> {
+    text.parse().map_err(|_| CodecError::new(format!("{text:?} is no {what}")))
+}
 
 fn whole<const N: usize>(bytes: &[u8], what: &str) -> Result<[u8; N], CodecError> {
     let wrong = |_| CodecError::new(format!("an {what} has {N} bytes, and these are {}", bytes.len()));

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{Codec, CodecError};
+use super::{Codec, CodecError, Shown};
 
 /// JSON, by way of serde.
 ///
@@ -29,5 +29,20 @@ impl<T: Serialize + DeserializeOwned> Codec<T> for Json {
 
     fn decode(&self, bytes: &[u8]) -> Result<T, CodecError> {
         serde_json::from_slice(bytes).map_err(|error| CodecError::new(format!("not the JSON expected: {error}")))
+    }
+
+    fn show(&self, bytes: &[u8]) -> Result<Shown, CodecError> {
+        Shown::json(bytes)
+    }
+
+    fn parse(&self, text: &str) -> Result<Vec<u8>, CodecError> {
+        // A string may stand without its quotes; what is written anew has the bytes that the store has.
+        let value: T = match serde_json::from_str(text) {
+            Ok(value) => value,
+            Err(error) => serde_json::from_value(text.into())
+                .map_err(|_| CodecError::new(format!("not the JSON expected: {error}")))?,
+        };
+        let mut out = Vec::new();
+        self.encode(&value, &mut out).map(|()| out)
     }
 }

@@ -9,6 +9,7 @@ pub mod json;
 pub mod marker;
 pub mod null;
 pub mod position;
+pub mod shown;
 pub mod text;
 pub mod varint;
 
@@ -18,6 +19,7 @@ pub use bytes::Bytes;
 pub use int::{Int, OrderedInt};
 pub use json::Json;
 pub use null::{NoKey, Nullable};
+pub use shown::Shown;
 pub use text::Text;
 
 /// Turns values of `T` into bytes and back.
@@ -42,6 +44,25 @@ pub trait Codec<T>: Send + Sync + 'static {
     /// says otherwise: a windowed key goes where its inner key goes.
     fn unplaced(&self) -> usize {
         0
+    }
+
+    /// What `bytes` say, for whoever asks for state from outside. Unless the codec says otherwise they are shown as they
+    /// are, in base64.
+    ///
+    /// # Errors
+    /// When the bytes are not a value of this format.
+    fn show(&self, bytes: &[u8]) -> Result<Shown, CodecError> {
+        Shown::bytes(bytes)
+    }
+
+    /// Of a key: the bytes of the key that somebody outside asks for by this text, which is what [`show`](Self::show)
+    /// gives, a string without its quotes. Unless the codec says otherwise there is no such text.
+    ///
+    /// # Errors
+    /// When the text is no key.
+    fn parse(&self, text: &str) -> Result<Vec<u8>, CodecError> {
+        let _ = text;
+        Err(CodecError::new("keys in this format cannot be given as text"))
     }
 }
 

@@ -1,6 +1,6 @@
 //! What may be Kafka's null.
 
-use super::{Codec, CodecError, Data};
+use super::{Codec, CodecError, Data, Shown};
 
 /// The codec of `Option<T>`: that of `T` for `Some`; `None` is Kafka's null and has no bytes at all, so callers ask
 /// [`Data::is_null`] before they encode.
@@ -25,6 +25,14 @@ impl<T, C: Codec<T>> Codec<Option<T>> for Nullable<C> {
 
     fn unplaced(&self) -> usize {
         self.0.unplaced()
+    }
+
+    fn show(&self, bytes: &[u8]) -> Result<Shown, CodecError> {
+        self.0.show(bytes)
+    }
+
+    fn parse(&self, text: &str) -> Result<Vec<u8>, CodecError> {
+        self.0.parse(text)
     }
 }
 

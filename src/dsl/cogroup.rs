@@ -13,6 +13,7 @@ use super::windowed::term;
 use super::windowing::{Apart, Making, Windowing};
 use crate::codec::{Data, Key};
 use crate::operators::aggregate::{Aggregate, FromInitial};
+use crate::operators::lookup::Lookup;
 use crate::operators::merge::Merge;
 use crate::operators::table_out::Standing;
 use crate::operators::window::{Emit, Merge as MergeValues, Port, Shell};
@@ -117,6 +118,7 @@ impl<K: Key, A: Data> Cogrouped<K, A> {
                 (input.plain)(at.clone(), Arc::clone(&initial), own.take());
             }
         });
+        self.graph.borrow_mut().queried(node, Lookup::rows::<K, A>());
         Table { graph: Rc::clone(&self.graph), node, edge, view }
     }
 
@@ -197,6 +199,7 @@ impl<K: Key, A: Data, W: Windowing<K, Out = Windowed<K>>> CogroupedBy<K, A, W> {
         let (below, node) = (edge.clone(), graph.borrow().next());
         let (windows, on_close) = (self.windows.clone(), self.on_close);
         graph.borrow_mut().agree(Some(node), term(&windows, on_close));
+        graph.borrow_mut().queried(node, windows.lookup::<A>());
         let parents = inputs.iter().map(|input| input.node).collect();
         self.cogrouped.node::<Windowed<K>>("windowed-cogroup", parents, move |wiring| {
             let (emission, keeps_before) = wiring.updates(node);

@@ -12,6 +12,7 @@ use crate::codec::{Data, Key};
 use crate::operators::Reject;
 use crate::operators::aggregate::{Aggregate, Count, Fold, FromInitial, Reduce, Sum};
 use crate::operators::combine::Combine;
+use crate::operators::lookup::Lookup;
 use crate::topology::Mistake;
 use crate::topology::graph::{Graph, NodeKind};
 
@@ -310,5 +311,6 @@ fn table<K: Key, V: Data, A: Data, F: Fold<K, V, A>>(
         stream.add(label, kind, move |wiring, _, out| Aggregate::new(slot.stand(wiring), Arc::clone(&fold), out));
     // To people a table's values are what is in it, not the changes on its edges.
     stream.graph.borrow_mut().node_mut(node).value_type = std::any::type_name::<A>();
+    stream.graph.borrow_mut().queried(node, Lookup::rows::<K, A>());
     Table { graph: stream.graph.clone(), node, edge, view: Some(view) }
 }

@@ -8,6 +8,7 @@ use super::stream::{Item, Stream};
 use super::table::Table;
 use crate::codec::{Data, Key};
 use crate::operators::latest::Latest;
+use crate::operators::lookup::Lookup;
 use crate::operators::table_filter::TableFilter;
 use crate::operators::table_map::TableMap;
 use crate::operators::view::{Kept, Mapped, View};
@@ -83,6 +84,7 @@ impl<K: Key, I: Item> Stream<K, I> {
         let (node, edge) =
             self.add(label, kind, move |wiring, _, out| Latest::new(slot.stand(wiring), Arc::clone(&of), out));
         self.graph.borrow_mut().node_mut(node).value_type = std::any::type_name::<V>();
+        self.graph.borrow_mut().queried(node, Lookup::rows::<K, V>());
         Table { graph: Rc::clone(&self.graph), node, edge, view }
     }
 }

@@ -208,6 +208,7 @@ impl<K: Key, V: Data, W: Windowing<K>> WindowedBy<K, V, W> {
         });
         stream.graph.borrow_mut().node_mut(node).value_type = std::any::type_name::<A>();
         stream.graph.borrow_mut().agree(Some(node), term);
+        stream.graph.borrow_mut().queried(node, self.windows.lookup::<A>());
         WindowedTable { table: Table { graph: stream.graph, node, edge, view: None }, late, closing, hold }
     }
 }

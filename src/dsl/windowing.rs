@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::stateful::store;
 use crate::codec::{Data, Key};
+use crate::operators::lookup::Lookup;
 use crate::operators::timed::Timed;
 use crate::operators::window::{Aligned, Emit, Given, Hopping, Merge, Order, Session, Sliding, Windows};
 use crate::topology::Wiring;
@@ -29,6 +30,10 @@ pub trait Windowing<K: Key>: sealed::Sealed + Clone + Debug + Send + Sync + 'sta
 
     /// How far behind the watermark their results may lie.
     fn hold(&self, emit: Emit) -> Duration;
+
+    /// How their store can be asked from outside.
+    #[doc(hidden)]
+    fn lookup<A: Data>(&self) -> Lookup;
 
     /// The operator of a task. Sessions need `merge`.
     #[doc(hidden)]
@@ -88,6 +93,10 @@ impl<K: Key> Windowing<K> for HoppingWindows {
         on_close(emit, self.hold())
     }
 
+    fn lookup<A: Data>(&self) -> Lookup {
+        Lookup::windows::<K, A>(self.size())
+    }
+
     fn make<A: Data>(&self, making: Making<'_, '_>, _: Merge<K, A>) -> Box<dyn Windows<K, Windowed<K>, A>> {
         let Making { wiring, node, emit, keeps_before } = making;
         let (store, changelog) = store(wiring, node, keeps_before);
@@ -110,6 +119,10 @@ impl<K: Key> Windowing<K> for TumblingWindows {
         on_close(emit, self.hopping().hold())
     }
 
+    fn lookup<A: Data>(&self) -> Lookup {
+        Lookup::windows::<K, A>(self.hopping().size())
+    }
+
     fn make<A: Data>(&self, making: Making<'_, '_>, merge: Merge<K, A>) -> Box<dyn Windows<K, Windowed<K>, A>> {
         self.hopping().make(making, merge)
     }
@@ -128,6 +141,10 @@ impl<K: Key> Windowing<Windowed<K>> for GivenWindows {
 
     fn hold(&self, emit: Emit) -> Duration {
         on_close(emit, self.hold())
+    }
+
+    fn lookup<A: Data>(&self) -> Lookup {
+        Lookup::given::<K, A>()
     }
 
     fn make<A: Data>(
@@ -156,6 +173,10 @@ impl<K: Key> Windowing<K> for SlidingWindows {
         on_close(emit, self.hold())
     }
 
+    fn lookup<A: Data>(&self) -> Lookup {
+        Lookup::spans::<K, A>()
+    }
+
     fn make<A: Data>(&self, making: Making<'_, '_>, _: Merge<K, A>) -> Box<dyn Windows<K, Windowed<K>, A>> {
         let Making { wiring, node, emit, keeps_before } = making;
         // What has changed in a row of windows is found by what was there before.
@@ -178,6 +199,10 @@ impl<K: Key> Windowing<K> for SessionWindows {
     fn hold(&self, emit: Emit) -> Duration {
         // A session that is taken back lies up to a gap behind the record that takes it.
         if emit == Emit::OnClose { self.hold() } else { self.gap() }
+    }
+
+    fn lookup<A: Data>(&self) -> Lookup {
+        Lookup::spans::<K, A>()
     }
 
     fn make<A: Data>(&self, making: Making<'_, '_>, merge: Merge<K, A>) -> Box<dyn Windows<K, Windowed<K>, A>> {

@@ -18,6 +18,8 @@ use tokio::time::Sleep;
 const CONNECTIONS: usize = 128;
 /// How long a connection may neither send nor take a byte. Longer than the usual scrape interval of a minute.
 const IDLE: Duration = Duration::from_secs(75);
+/// How many threads may read state, or wait for the broker, at once.
+pub(super) const BLOCKING: usize = 8;
 /// How long one answer may take.
 pub(super) const ANSWER: Duration = Duration::from_secs(10);
 /// How much of a body is read: none of the pages needs one.

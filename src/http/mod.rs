@@ -1,4 +1,4 @@
-//! The HTTP listener: metrics, health, and the topologies as text and picture.
+//! The HTTP listener: metrics, health, the topologies as text and picture, and committed state.
 //!
 //! It listens on loopback; another address needs a token, so that nothing is open to a network by accident. It runs on a
 //! thread of its own and never touches the record path.
@@ -7,6 +7,7 @@ mod access;
 mod health;
 mod limits;
 mod pages;
+mod state;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -19,7 +20,7 @@ pub use health::Readiness;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::metrics::Metrics;
-use crate::runtime::Status;
+use crate::runtime::{Queries, Status};
 
 /// How a topology is shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, clap::ValueEnum)]
@@ -43,6 +44,8 @@ pub struct Sources {
     pub status: Arc<dyn Fn() -> Vec<(String, Status)> + Send + Sync>,
     /// The topologies in a format.
     pub topologies: Arc<dyn Fn(Format) -> String + Send + Sync>,
+    /// What can be asked of each application's state.
+    pub queries: Vec<Queries>,
     /// Who may ask; `None` lets everybody who reaches it.
     pub token: Option<Token>,
 }
@@ -100,7 +103,11 @@ impl Bound {
     pub fn serve(self, sources: Sources) -> Result<HttpServer> {
         let Self { addr, listener } = self;
         let cannot = |error| cannot_listen(addr, error);
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(cannot)?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .max_blocking_threads(limits::BLOCKING)
+            .enable_all()
+            .build()
+            .map_err(cannot)?;
         let listener = runtime.block_on(async { tokio::net::TcpListener::from_std(listener) }).map_err(cannot)?;
         let (stop, stopped) = oneshot::channel();
         let thread = std::thread::Builder::new()

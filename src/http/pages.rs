@@ -10,7 +10,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use serde::Deserialize;
 
-use super::{Format, Readiness, Sources, limits};
+use super::{Format, Readiness, Sources, limits, state};
 use crate::runtime::{Status, TaskStatus, TaskTime};
 
 /// All pages, behind the limits and the token.
@@ -21,6 +21,7 @@ pub(super) fn router(sources: Sources) -> Router {
         .route("/health/live", get(live))
         .route("/health/ready", get(ready))
         .route("/topology", get(topology))
+        .merge(state::router(&sources.queries))
         .fallback(unknown)
         .layer(middleware::from_fn_with_state(sources.clone(), admit))
         .layer(middleware::from_fn(in_time))

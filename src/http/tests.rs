@@ -28,6 +28,7 @@ fn sources(state: AppState) -> Sources {
         metrics,
         status: Arc::new(move || vec![("totals".into(), status.clone())]),
         topologies: Arc::new(|format| format!("{format:?}")),
+        queries: Vec::new(),
         token: None,
     }
 }
@@ -91,13 +92,14 @@ fn the_index_lists_what_there_is_and_the_rest_is_not_found() {
         "/health/live",
         "/health/ready",
         "/topology",
+        "/state",
         "totals: running",
         "2023-11-14T22:13:20Z",
         "in-3, by 90 s",
     ] {
         assert!(answer.contains(path), "{path} is missing");
     }
-    assert_eq!(get(&server, "/state", "").0, 404);
+    assert_eq!(get(&server, "/nothing", "").0, 404);
 }
 
 #[test]

@@ -18,6 +18,7 @@ pub mod frame_source;
 pub mod global_join;
 pub mod global_table;
 pub mod latest;
+pub mod lookup;
 pub mod map;
 pub mod merge;
 pub mod peek;

@@ -104,6 +104,31 @@ impl<V: Data> Codec<Kept<V>> for SlotCodec {
     }
 }
 
+/// The key in a store of [`Slot`]s under which the value of a key lies.
+#[must_use]
+pub fn value_key(key: &[u8]) -> Vec<u8> {
+    [&[VALUE], key].concat()
+}
+
+/// Where the values of a store of [`Slot`]s begin and where they end.
+#[must_use]
+pub const fn values() -> (u8, u8) {
+    (VALUE, VALUE + 1)
+}
+
+/// The bytes of the value of a [`Kept`] row; `None` where it is a timer or null.
+///
+/// # Errors
+/// When the bytes are damaged.
+pub fn value_of(bytes: &[u8]) -> Result<Option<&[u8]>, CodecError> {
+    let (kind, mut rest) = bytes.split_first().ok_or_else(damaged)?;
+    if *kind != VALUE {
+        return Ok(None);
+    }
+    varint::read_i64(&mut rest).map_err(|_| damaged())?;
+    Ok(Some(rest))
+}
+
 impl<K: Key> Data for Slot<K> {
     type Codec = SlotCodec;
 }

@@ -175,8 +175,12 @@ impl StreamThread {
                 "the group was deleted, or its offsets have expired: reset the application to start anew (`millstream reset`)",
             ));
         }
+        let reader = state.reader();
         let task = self.build(id, state);
         self.slots[number].stage = Stage::Running(Box::new(task));
+        if !self.parts.layout.subs[id.sub].stores.is_empty() {
+            self.parts.shared.serving().serve(id, reader);
+        }
         Ok(())
     }
 

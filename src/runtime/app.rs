@@ -13,6 +13,7 @@ use crate::topology::Topology;
 
 use super::caretaker::Caretaker;
 use super::config::Config;
+use super::queries::Queries;
 use super::status::{AppState, Shared, Status};
 use super::thread::Parts;
 use super::{placement, setup};
@@ -71,6 +72,7 @@ impl App {
             let ends = prepared.parts.broker.end_offsets(&sources, Isolation::ReadUncommitted)?;
             shared.set_bounds(sources.into_iter().zip(ends).collect());
         }
+        let queries = prepared.queries();
         let mut threads = Vec::new();
         for number in 0..prepared.parts.config.threads {
             let started =
@@ -87,7 +89,7 @@ impl App {
         let setup::Prepared { parts, application, .. } = prepared;
         let caretaker = Caretaker::new(parts.clone(), application);
         let caretaker = spawn("caretaker", move || caretaker.run())?;
-        Ok(Running { shared, threads, caretaker: Some(caretaker), parts })
+        Ok(Running { shared, threads, caretaker: Some(caretaker), parts, queries })
     }
 }
 
@@ -97,6 +99,7 @@ pub struct Running {
     threads: Vec<JoinHandle<()>>,
     caretaker: Option<JoinHandle<()>>,
     parts: Parts,
+    queries: Queries,
 }
 
 impl Running {
@@ -119,6 +122,11 @@ impl Running {
     /// A view of [`status`](Self::status) that can be handed to others, such as a health endpoint.
     pub fn watch(&self) -> Watch {
         Watch { shared: Arc::clone(&self.shared), threads: self.parts.config.threads }
+    }
+
+    /// What can be asked of its committed state, by whoever holds on to it.
+    pub fn queries(&self) -> Queries {
+        self.queries.clone()
     }
 
     /// True once all stream threads have ended.

@@ -52,6 +52,9 @@ pub struct Config {
     /// Leave the group at once when stopped, so that others take the tasks over; else they wait for this process to be
     /// back, as a rolling restart wants it. A process with a made-up name, which cannot be back, leaves in any case.
     pub leave_on_stop: bool,
+    /// The address at which this process answers queries, `host:port`, as the other members of the group reach it. They
+    /// are told it, and ask here for the state of the tasks that are here. `None`: nobody can ask.
+    pub advertise: Option<String>,
     /// How often a transaction that fails is tried with fewer records before the application gives up.
     pub attempts: u32,
     /// The seeded bug that the simulator has to find.
@@ -90,6 +93,7 @@ impl Config {
             transaction_timeout: Duration::from_secs(15),
             purge_interval: Duration::from_secs(30),
             leave_on_stop: false,
+            advertise: None,
             attempts: 100,
             #[cfg(test)]
             bug: None,
@@ -113,6 +117,11 @@ impl Config {
         if self.application.is_empty() {
             return wrong("the application id is empty".into());
         }
+        if let Some(address) = self.advertise.as_deref().filter(|address| !is_address(address)) {
+            return wrong(format!(
+                "the address to advertise, {address:?}, is not a host and a port such as shop-0.example:8080"
+            ));
+        }
         if self.threads == 0 {
             return wrong("threads is 0: a topology needs at least one stream thread".into());
         }
@@ -124,5 +133,33 @@ impl Config {
             ));
         }
         Ok(())
+    }
+}
+
+/// A host and a port. Others connect there, so it must name one place and nothing else.
+fn is_address(text: &str) -> bool {
+    let Some((host, port)) = text.rsplit_once(':') else { return false };
+    let port = port.parse::<u16>().is_ok_and(|port| port > 0);
+    let named = |host: &str| host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte));
+    let v6 = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let host = v6.map_or(!host.is_empty() && named(host), |v6| v6.parse::<std::net::Ipv6Addr>().is_ok());
+    host && port && text.len() <= 255
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_to_advertise_is_a_host_and_a_port() {
+        for good in ["127.0.0.1:80", "[::1]:8080", "shop-0.shop.svc:65535"] {
+            assert!(is_address(good), "{good}");
+        }
+        for bad in
+            ["", "shop", ":80", "shop:0", "shop:65536", "shop|x:80", "http://shop:80", "::1:80", "a b:80", "u@h:80"]
+        {
+            let config = Config { advertise: Some(bad.to_owned()), ..Config::new("shop") };
+            assert!(config.validate().is_err(), "{bad}");
+        }
     }
 }

@@ -9,6 +9,7 @@
 //! - `commit`: exactly once, and its one rule.
 //! - `suspects`: the one record that a transaction fails on.
 //! - `route`: partitions and limits of what is sent.
+//! - [`queries`] and [`owners`]: committed state, asked for from outside, and where it is.
 //! - `standing`: how far time has come in a task, and who holds it back.
 //! - `caretaker`: purging, and the end of a bounded run.
 //! - [`mod@survey`]: which topics of an application are on the broker.
@@ -26,11 +27,14 @@ mod globals;
 #[cfg(test)]
 mod globals_tests;
 mod meters;
+pub mod owners;
 mod patience;
 mod placement;
+pub mod queries;
 pub mod reset;
 mod restore;
 mod route;
+mod serving;
 mod setup;
 mod standing;
 pub mod status;
@@ -41,4 +45,6 @@ pub(crate) mod thread;
 
 pub use app::{App, Running, Watch};
 pub use config::Config;
+pub use owners::Owner;
+pub use queries::Queries;
 pub use status::{AppState, Status, TaskStatus, TaskTime};

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::broker::{Broker, MemberOptions, NewTopic, TopicDescription};
+use crate::broker::{Broker, GroupMember, MemberOptions, NewTopic, TopicDescription};
 use crate::error::{Error, ErrorKind, Result};
 use crate::metrics::TopologyMetrics;
 use crate::state::States;
@@ -13,6 +13,8 @@ use crate::topology::{Layout, Renames, TaskOptions, Topology};
 
 use super::config::Config;
 use super::globals::Globals;
+use super::owners::{self, ClientId, Owners};
+use super::queries::Queries;
 use super::status::Shared;
 use super::thread::{Parts, StreamThread};
 
@@ -20,7 +22,9 @@ use super::thread::{Parts, StreamThread};
 pub(crate) struct Prepared {
     pub(crate) parts: Parts,
     pub(crate) application: String,
-    instance: String,
+    client_id: ClientId,
+    /// The instance ids of the threads.
+    instances: Vec<String>,
 }
 
 /// Looks at the topics, creates those that are missing, opens the state, and asks the group about its plan.
@@ -34,10 +38,14 @@ pub(crate) fn prepare(
     config.validate()?;
     let layout = fit(&topology, &*broker, &config)?;
     let application = group_of(&config, &topology);
-    check_group(&*broker, &application, &layout)?;
+    let client_id = ClientId::new(&application, layout.fingerprint, config.advertise.as_deref());
+    let members = check_group(&*broker, &application, &client_id)?;
     let globals = Globals::open(&topology, &layout, &broker, &clock, &metrics, &config)?;
     let states = States::open(config.state.clone(), &application)?;
     let instance = config.instance.clone().unwrap_or_else(|| states.instance().to_owned());
+    let instances: Vec<String> =
+        (0..config.threads).map(|number| format!("{application}-{instance}-{number}")).collect();
+    owners::warn_of_old_address(&client_id, &instances, &members);
     let options = TaskOptions {
         emission: config.emission,
         cache_bytes: config.cache_bytes / config.threads,
@@ -55,24 +63,33 @@ pub(crate) fn prepare(
         metrics,
         shared: Arc::new(Shared::default()),
     };
-    Ok(Prepared { parts, application, instance })
+    Ok(Prepared { parts, application, client_id, instances })
 }
 
 impl Prepared {
     /// A stream thread with its connection.
     pub(crate) fn thread(&self, number: usize) -> Result<StreamThread> {
-        let instance = format!("{}-{}-{number}", self.application, self.instance);
+        let instance = self.instances[number].clone();
         let config = &self.parts.config;
         let member = self.parts.broker.connect(&MemberOptions {
             group: self.application.clone(),
             transactional_id: instance.clone(),
             instance,
-            client_id: client_id(&self.application, &self.parts.layout),
+            client_id: self.client_id.text(),
             guarantee: config.guarantee,
             session_timeout: config.session_timeout,
             transaction_timeout: config.transaction_timeout,
         })?;
         StreamThread::new(number, self.parts.clone(), member)
+    }
+
+    /// What others can ask of it.
+    pub(crate) fn queries(&self) -> Queries {
+        let Parts { topology, layout, shared, clock, broker, config, .. } = &self.parts;
+        let (group, own, instances) = (self.application.clone(), self.client_id.clone(), self.instances.clone());
+        let owners = Owners::new(Arc::clone(broker), Arc::clone(clock), group, own, instances);
+        let of = (topology.name().to_owned(), topology.stores());
+        Queries::new(of, Arc::clone(layout), Arc::clone(shared), Arc::clone(clock), config.threads, owners)
     }
 }
 
@@ -162,33 +179,30 @@ fn check_internal(broker: &dyn Broker, layout: &Layout) -> Result<()> {
     Ok(())
 }
 
-/// The `client.id` of this application's members: it carries the plan's fingerprint, for [`check_group`].
-fn client_id(application: &str, layout: &Layout) -> String {
-    format!("{application}|{:016x}", layout.fingerprint)
-}
-
 /// Refuses to join members that run another plan: they subscribe to other topics, and the partitions of one task would
-/// end up with different members.
-fn check_group(broker: &dyn Broker, application: &str, layout: &Layout) -> Result<()> {
-    let own = client_id(application, layout);
+/// end up with different members. Gives the members, where they are known.
+fn check_group(broker: &dyn Broker, application: &str, own: &ClientId) -> Result<Vec<GroupMember>> {
     let members = match broker.group_members(application) {
         Ok(members) => members,
         Err(error) if error.kind() == ErrorKind::Broker => {
             // A broker that is away must not keep the application away too: this only guards against a mistake.
             tracing::warn!("whether other members run the same plan is not known: {error}");
-            return Ok(());
+            return Ok(Vec::new());
         }
         Err(error) => return Err(error),
     };
-    let other = members.iter().find(|member| member.client_id.contains('|') && member.client_id != own);
+    let other = members.iter().find(|member| own.differs(&member.client_id));
     other.map_or(Ok(()), |other| {
         Err(Error::new(
             ErrorKind::Config,
             format!(
                 "group {application} has a member at {} that runs another plan ({} here, {} there)",
-                other.host, own, other.client_id
+                other.host,
+                own.text(),
+                other.client_id
             ),
         )
         .remedy("stop all processes of the old plan before the first one of the new plan starts"))
-    })
+    })?;
+    Ok(members)
 }

@@ -9,6 +9,8 @@ use crate::error::Error;
 use crate::record::{Offset, TopicPartition};
 use crate::time::Timestamp;
 
+use super::serving::Serving;
+
 /// What an application is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AppState {
@@ -77,6 +79,7 @@ pub(crate) struct Shared {
     stop: AtomicBool,
     inner: Mutex<Inner>,
     changed: Condvar,
+    serving: Serving,
 }
 
 #[derive(Debug, Default)]
@@ -99,6 +102,11 @@ pub(crate) struct ThreadStatus {
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The tasks that can be asked for their state.
+    pub(crate) fn serving(&self) -> &Serving {
+        &self.serving
     }
 
     /// Asks all threads to commit and end.

@@ -238,6 +238,8 @@ impl StreamThread {
     /// Drops all tasks with what they have not committed; their states go back to the registry.
     pub(crate) fn drop_tasks(&mut self) {
         for slot in self.slots.drain(..) {
+            // Before the state is given back, and another thread or process has it.
+            self.parts.shared.serving().withdraw(slot.id);
             self.parts.metrics.forget_task(&self.parts.layout.task_name(slot.id));
         }
         for partition in &self.assigned {

@@ -20,7 +20,7 @@ mod id;
 mod layers;
 mod memory;
 mod registry;
-mod row;
+pub mod row;
 mod scan;
 mod sled;
 mod store;

@@ -31,17 +31,25 @@ impl<V: Data> Row<V> {
     /// # Errors
     /// When the bytes are of another version or are not a row.
     pub fn decode(codec: &V::Codec, bytes: &[u8]) -> Result<Self, CodecError> {
-        let Some((&version, mut rest)) = bytes.split_first() else {
-            return Err(CodecError::new("the row is empty"));
-        };
-        if version != VERSION {
-            let message = format!("the row has the version {version}, and this program knows version {VERSION} only");
-            return Err(CodecError::new(message));
-        }
-        let timestamp = Timestamp::from_millis(varint::read_i64(&mut rest)?);
-        let value = codec.decode(rest)?;
-        Ok(Self { value, timestamp })
+        let (timestamp, value) = parts(bytes)?;
+        Ok(Self { value: codec.decode(value)?, timestamp })
     }
+}
+
+/// The timestamp and the bytes of the value of an encoded row.
+///
+/// # Errors
+/// When the bytes are of another version or are not a row.
+pub fn parts(bytes: &[u8]) -> Result<(Timestamp, &[u8]), CodecError> {
+    let Some((&version, mut rest)) = bytes.split_first() else {
+        return Err(CodecError::new("the row is empty"));
+    };
+    if version != VERSION {
+        let message = format!("the row has the version {version}, and this program knows version {VERSION} only");
+        return Err(CodecError::new(message));
+    }
+    let timestamp = Timestamp::from_millis(varint::read_i64(&mut rest)?);
+    Ok((timestamp, rest))
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::handover::{Limits, Shared};
-use super::layers::{Chunk, Encoded, Layer, Sight};
+use super::layers::{Chunk, Encoded, Layer, Layers, Sight};
 use super::registry::Lease;
 use super::{MemoryDisk, Stand, StoreId};
 use crate::error::Result;
@@ -186,6 +186,9 @@ pub struct Page {
     pub sequence: u64,
 }
 
+/// How often a read is tried anew where a commit came in between, before it makes commits wait.
+const TRIES: usize = 3;
+
 impl CommittedReader {
     /// The committed row under the key, and the sequence of the commit that it was read at.
     ///
@@ -193,13 +196,8 @@ impl CommittedReader {
     /// When the disk cannot be read.
     pub fn get(&self, store: StoreId, key: &[u8]) -> Result<(Option<Vec<u8>>, u64)> {
         let key = store.key(key);
-        // The lock is held while the disk is read, here and below, or a commit might pass in between.
-        let layers = self.shared.lock();
-        let row = match layers.get(&key, Sight::Committed) {
-            Some(row) => row.as_deref().map(<[u8]>::to_vec),
-            None => self.shared.read(&key)?,
-        };
-        Ok((row, layers.stand.sequence))
+        let above = |layers: &Layers| layers.get(&key, Sight::Committed).map(|row| row.as_deref().map(<[u8]>::to_vec));
+        self.at_one_commit(above, |above| above.map_or_else(|| self.shared.read(&key), Ok))
     }
 
     /// About `limit` committed rows of a store from the key bytes `from` on, before `to` where there is one: one commit's
@@ -209,10 +207,30 @@ impl CommittedReader {
     /// When the disk cannot be read.
     pub fn scan(&self, store: StoreId, from: &[u8], to: Option<&[u8]>, limit: usize) -> Result<Page> {
         let (from, to) = (store.key(from), to.map_or_else(|| store.end(), |to| store.key(to)));
-        let layers = self.shared.lock();
-        let parts = layers.parts(&from, &to, limit.max(1), Sight::Committed);
-        let Chunk { rows, next } = self.shared.with_disk(parts, &from, &to, limit.max(1))?;
+        let limit = limit.max(1);
+        let parts = |layers: &Layers| layers.parts(&from, &to, limit, Sight::Committed);
+        let (chunk, sequence) = self.at_one_commit(parts, |parts| self.shared.with_disk(parts, &from, &to, limit))?;
+        let Chunk { rows, next } = chunk;
         let rows = rows.into_iter().map(|(key, row)| (key[StoreId::LEN..].to_vec(), row)).collect();
-        Ok(Page { rows, next: next.map(|key| key[StoreId::LEN..].to_vec()), sequence: layers.stand.sequence })
+        Ok(Page { rows, next: next.map(|key| key[StoreId::LEN..].to_vec()), sequence })
+    }
+
+    /// Looks at what is in memory, then at the disk, at the state of one commit.
+    ///
+    /// The disk is read without the lock, which every commit takes. Rows only move down: unless a commit has passed in
+    /// between, what the disk has gained meanwhile was seen above it. Where one passes every time, the lock is held.
+    fn at_one_commit<A, T>(&self, above: impl Fn(&Layers) -> A, below: impl Fn(A) -> Result<T>) -> Result<(T, u64)> {
+        for _ in 0..TRIES {
+            let (above, sequence) = {
+                let layers = self.shared.lock();
+                (above(&layers), layers.stand.sequence)
+            };
+            let read = below(above)?;
+            if self.shared.lock().stand.sequence == sequence {
+                return Ok((read, sequence));
+            }
+        }
+        let layers = self.shared.lock();
+        Ok((below(above(&layers))?, layers.stand.sequence))
     }
 }

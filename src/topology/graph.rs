@@ -6,6 +6,7 @@ use super::validate::Mistake;
 use super::wiring::Wiring;
 use crate::operators::aggregate::Emission;
 use crate::operators::global_table::GlobalPort;
+use crate::operators::lookup::Lookup;
 use crate::operators::source::BadInput;
 
 /// The place of a node in its [`Graph`], in order of declaration.
@@ -109,6 +110,8 @@ pub struct Graph {
     terms: Vec<(Option<NodeId>, String)>,
     /// What makes the tables of the global topics, in order of declaration.
     globals: Vec<(NodeId, OpenGlobal)>,
+    /// How the stores of tables can be asked from outside.
+    lookups: Vec<(NodeId, Lookup)>,
     /// Mistakes that the DSL saw while nodes were declared.
     pub(crate) mistakes: Vec<Mistake>,
 }
@@ -173,6 +176,16 @@ impl Graph {
     /// Members of one group must agree on `term`, of a node or of the whole topology: it is part of the fingerprint.
     pub(crate) fn agree(&mut self, node: Option<NodeId>, term: String) {
         self.terms.push((node, term));
+    }
+
+    /// The store of `node` is a table, which can be asked from outside.
+    pub(crate) fn queried(&mut self, node: NodeId, lookup: Lookup) {
+        self.lookups.push((node, lookup));
+    }
+
+    /// How the store of `node` can be asked, if it can.
+    pub(crate) fn lookup(&self, node: NodeId) -> Option<Lookup> {
+        self.lookups.iter().find(|(of, _)| *of == node).map(|(_, lookup)| *lookup)
     }
 
     /// What is to be agreed on for `node`; `None` is the whole topology.

@@ -6,6 +6,7 @@
 //! - [`layout`]: the plan, once the broker's partition counts are known: the tasks and our own topics.
 //! - [`validate`]: all mistakes of a declaration at once.
 //! - [`wiring`]: the operators of one task.
+//! - [`stores`]: the stores, for whoever asks for state.
 //! - [`describe`]: the plan for people.
 //! - [`lock`]: what was deployed last, and what a change does to it.
 
@@ -16,6 +17,7 @@ pub mod lock;
 pub mod names;
 pub mod plan;
 mod resolve;
+pub mod stores;
 #[cfg(test)]
 mod tests;
 pub mod validate;

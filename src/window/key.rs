@@ -3,9 +3,11 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use super::Window;
-use crate::codec::{Codec, CodecError, Data, Key};
+use crate::codec::{Codec, CodecError, Data, Key, Shown};
+use crate::time::Timestamp;
 
 /// A key and a window of it: the key of every windowed table.
 ///
@@ -79,6 +81,19 @@ impl<K: Data> Codec<Windowed<K>> for SessionWindowed {
     fn unplaced(&self) -> usize {
         2 * TIME
     }
+
+    fn show(&self, bytes: &[u8]) -> Result<Shown, CodecError> {
+        let (bytes, start) = split(bytes)?;
+        let (bytes, end) = split(bytes)?;
+        show_key::<K>(bytes, Window::of_millis(start, end))
+    }
+
+    fn parse(&self, text: &str) -> Result<Vec<u8>, CodecError> {
+        let (mut bytes, window) = parse_key::<K>(text)?;
+        bytes.extend_from_slice(&window.end.millis().to_be_bytes());
+        bytes.extend_from_slice(&window.start.millis().to_be_bytes());
+        Ok(bytes)
+    }
 }
 
 impl<K: Data, const SIZE: i64> Codec<Windowed<K>> for TimeWindowed<SIZE> {
@@ -95,6 +110,17 @@ impl<K: Data, const SIZE: i64> Codec<Windowed<K>> for TimeWindowed<SIZE> {
 
     fn unplaced(&self) -> usize {
         TIME
+    }
+
+    fn show(&self, bytes: &[u8]) -> Result<Shown, CodecError> {
+        let (bytes, start) = split(bytes)?;
+        show_key::<K>(bytes, Window::of_millis(start, start.saturating_add(SIZE)))
+    }
+
+    fn parse(&self, text: &str) -> Result<Vec<u8>, CodecError> {
+        let (mut bytes, window) = parse_key::<K>(text)?;
+        bytes.extend_from_slice(&window.start.millis().to_be_bytes());
+        Ok(bytes)
     }
 }
 
@@ -116,6 +142,37 @@ fn encode_key<K: Data>(value: &Windowed<K>, out: &mut Vec<u8>) -> Result<(), Cod
 
 fn decode_key<K: Data>(bytes: &[u8]) -> Result<K, CodecError> {
     K::Codec::default().decode(bytes)
+}
+
+/// A windowed key as JSON: the key, or null where it has no bytes because it is one, and the window in milliseconds.
+fn show_key<K: Data>(bytes: &[u8], window: Window) -> Result<Shown, CodecError> {
+    #[derive(Serialize)]
+    struct Whole {
+        key: Option<Shown>,
+        window_start: Timestamp,
+        window_end: Timestamp,
+    }
+    let null = bytes.is_empty() && K::null().is_some();
+    let key = if null { None } else { Some(K::Codec::default().show(bytes)?) };
+    Shown::of(&Whole { key, window_start: window.start, window_end: window.end })
+}
+
+/// The bytes of a key, and its window, from what [`show_key`] gives.
+fn parse_key<K: Data>(text: &str) -> Result<(Vec<u8>, Window), CodecError> {
+    #[derive(Deserialize)]
+    struct Whole {
+        key: Box<RawValue>,
+        window_start: i64,
+        window_end: i64,
+    }
+    let expected = r#"expected {"key": …, "window_start": …, "window_end": …} with times in milliseconds"#;
+    let whole: Whole = serde_json::from_str(text).map_err(|error| CodecError::new(format!("{expected}: {error}")))?;
+    let key = match serde_json::from_str::<String>(whole.key.get()) {
+        Ok(text) => K::Codec::default().parse(&text)?,
+        Err(_) if whole.key.get() == "null" && K::null().is_some() => Vec::new(),
+        Err(_) => K::Codec::default().parse(whole.key.get())?,
+    };
+    Ok((key, Window::of_millis(whole.window_start, whole.window_end)))
 }
 
 fn split(bytes: &[u8]) -> Result<(&[u8], i64), CodecError> {

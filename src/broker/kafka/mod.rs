@@ -3,6 +3,7 @@
 //! Nothing outside of this module names librdkafka, and `native` alone calls it.
 
 mod admin;
+mod assignment;
 mod committed;
 mod errors;
 mod joining;

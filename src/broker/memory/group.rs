@@ -220,6 +220,7 @@ impl Group {
             member_id: format!("{instance}-{:036}", seat.holder.member.0),
             client_id: seat.holder.client_id.clone(),
             host: "127.0.0.1".to_owned(),
+            partitions: if self.rebalancing { Vec::new() } else { seat.partitions.clone() },
         };
         self.seats.iter().map(member).collect()
     }

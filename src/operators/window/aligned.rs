@@ -83,7 +83,8 @@ pub struct RowKey<K> {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RowKeyCodec;
 
-fn end_bytes(end: Timestamp) -> [u8; 8] {
+/// The bytes of a window's end in a [`RowKey`].
+pub fn end_bytes(end: Timestamp) -> [u8; 8] {
     (end.millis() ^ i64::MIN).to_be_bytes()
 }
 

@@ -28,6 +28,7 @@ pub use session::{Merge, Order, Session};
 pub use shell::Shell;
 pub use sliding::Sliding;
 pub use spans::{Span, Spans};
+pub(crate) use {aligned::end_bytes, spans::raw};
 
 use super::aggregate::Emission;
 use super::{Change, Cx, DropReason, Reject};

@@ -85,7 +85,20 @@ impl<A: Data> Codec<Spans<A>> for SpansCodec {
     }
 }
 
-fn span<A: Data>(codec: &A::Codec, bytes: &mut &[u8]) -> Option<Result<Span<A>, CodecError>> {
+/// A window of a row whose value is still bytes; `None` where it is null.
+pub struct Raw<'a> {
+    /// The window.
+    pub window: Window,
+    /// The largest time of a record in it.
+    pub newest: Timestamp,
+    /// The value's bytes.
+    pub value: Option<&'a [u8]>,
+    closed: bool,
+}
+
+/// Takes the first window off the bytes of a row; `None` where they are damaged.
+#[must_use]
+pub fn raw<'a>(bytes: &mut &'a [u8]) -> Option<Raw<'a>> {
     let start = varint::read_i64(bytes).ok()?;
     let end = start.wrapping_add(varint::read_i64(bytes).ok()?);
     let newest = Timestamp::from_millis(start.wrapping_add(varint::read_i64(bytes).ok()?));
@@ -94,8 +107,16 @@ fn span<A: Data>(codec: &A::Codec, bytes: &mut &[u8]) -> Option<Result<Span<A>, 
     let length = usize::try_from(varint::read_u64(bytes).ok()?).ok()?;
     let (value, rest) = bytes.split_at_checked(length)?;
     *bytes = rest;
-    let value = if flags & NULL != 0 { Ok(A::null()?) } else { codec.decode(value) };
-    let (window, closed) = (Window::of_millis(start, end), flags & CLOSED != 0);
+    let value = (flags & NULL == 0).then_some(value);
+    Some(Raw { window: Window::of_millis(start, end), newest, value, closed: flags & CLOSED != 0 })
+}
+
+fn span<A: Data>(codec: &A::Codec, bytes: &mut &[u8]) -> Option<Result<Span<A>, CodecError>> {
+    let Raw { window, newest, value, closed } = raw(bytes)?;
+    let value = match value {
+        Some(value) => codec.decode(value),
+        None => Ok(A::null()?),
+    };
     Some(value.map(|value| Span { window, newest, closed, value, changed: 0, behind: 0 }))
 }
 

@@ -9,6 +9,7 @@ use rdkafka::bindings as sys;
 use super::consumer::millis;
 use super::list::{Element, PartitionList};
 use super::{Client, Code, ErrorText, Failure, checked, outcome, text_of};
+use crate::broker::kafka::assignment;
 use crate::broker::{GroupMember, Isolation, NewTopic};
 use crate::record::{Offset, TopicPartition};
 use crate::time::Timestamp;
@@ -370,6 +371,10 @@ unsafe fn members(group: &sys::rd_kafka_group_info) -> Vec<GroupMember> {
             client_id: text_of(member.client_id),
             // The broker writes an address without a name as "/10.0.0.1".
             host: text_of(member.client_host).trim_start_matches('/').to_owned(),
+            partitions: assignment::partitions(slice(
+                member.member_assignment.cast::<u8>(),
+                member.member_assignment_size,
+            )),
         };
         slice(group.members, group.member_cnt).iter().map(member).collect()
     }

@@ -1,0 +1,52 @@
+//! Asking another process of the group.
+
+use std::time::Duration;
+
+use axum::body::{Body, Bytes, to_bytes};
+use axum::http::header::{AUTHORIZATION, HOST};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+/// Says that a request comes from another process, which knows no better.
+const PEER: HeaderName = HeaderName::from_static("x-millstream-peer");
+/// How long it takes at most to be connected, and to be answered.
+const CONNECT: Duration = Duration::from_secs(1);
+const ANSWER: Duration = Duration::from_secs(4);
+/// More than an answer has at most: rows may be longer as JSON than they are as bytes.
+const BYTES: usize = 32 << 20;
+
+/// Whether a request comes from another process.
+pub(super) fn is_peer(headers: &HeaderMap) -> bool {
+    headers.contains_key(PEER)
+}
+
+/// What the process at `address` answers.
+pub(super) async fn ask(
+    address: &str,
+    path: &str,
+    credentials: Option<HeaderValue>,
+) -> Result<(StatusCode, Bytes), String> {
+    match tokio::time::timeout(ANSWER, exchange(address, path, credentials)).await {
+        Ok(answer) => answer.map_err(|error| format!("the process at {address} cannot be asked: {error}")),
+        Err(_) => Err(format!("the process at {address} has not answered within {ANSWER:?}")),
+    }
+}
+
+type Fault = Box<dyn std::error::Error + Send + Sync>;
+
+async fn exchange(address: &str, path: &str, credentials: Option<HeaderValue>) -> Result<(StatusCode, Bytes), Fault> {
+    let stream =
+        tokio::time::timeout(CONNECT, TcpStream::connect(address)).await.map_err(|_| "no connection in time")??;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let connection = tokio::spawn(connection);
+    let mut request = Request::get(path).header(HOST, address).header(PEER, "1").body(Body::empty())?;
+    if let Some(credentials) = credentials {
+        request.headers_mut().insert(AUTHORIZATION, credentials);
+    }
+    let response = sender.send_request(request).await?;
+    let status = response.status();
+    let body = to_bytes(Body::new(response.into_body()), BYTES).await?;
+    connection.abort();
+    Ok((status, body))
+}
