@@ -334,6 +334,9 @@ pub(super) struct SettingArguments {
     /// The file with the token that HTTP requests must bring along; needed where the address is not loopback
     #[arg(long, value_name = "FILE")]
     pub(super) http_token_file: Option<PathBuf>,
+    /// Where other processes reach the HTTP address, to ask for the state that is here [default: the address itself]
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(super) advertise: Option<String>,
     /// Refuse to start where a topology is not what this lock file says, which `millstream plan --write` has written
     #[arg(long, value_name = "FILE")]
     pub(super) lock: Option<PathBuf>,
@@ -366,6 +369,7 @@ impl SettingArguments {
             leave_on_stop: self.leave_on_stop.then_some(true),
             http: self.http,
             http_token_file: self.http_token_file.clone(),
+            advertise: self.advertise.clone(),
             lock: self.lock.clone(),
             topic: self.topics.iter().cloned().collect(),
             property: self.properties.iter().cloned().collect(),

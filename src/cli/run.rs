@@ -1,6 +1,7 @@
 //! `run`: runs topologies on Kafka until they are stopped.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::args::{PlanFormat, RunArguments, ServeArguments, SettingArguments};
@@ -54,7 +55,8 @@ fn run_all(topologies: Vec<Topology>, settings: &Layer) -> Result<(), Failure> {
     let descriptions = describe::all(&topologies);
     let metrics = Metrics::new();
     let names: Vec<String> = topologies.iter().map(|topology| topology.name().to_owned()).collect();
-    let fleet = start(topologies, &broker, settings, &metrics)?;
+    let advertise = advertised(settings, http.as_ref().map(Bound::addr));
+    let fleet = start(topologies, &broker, &Config { advertise, ..config(settings) }, &metrics)?;
     let http = http.map(|http| http.serve(fleet.sources(&metrics, descriptions, token))).transpose()?;
     if let Some(http) = &http {
         tracing::info!("listening at http://{}", http.addr());
@@ -106,17 +108,27 @@ fn settings(arguments: &SettingArguments) -> Result<Layer, Failure> {
 fn start(
     topologies: Vec<Topology>,
     broker: &Arc<dyn Broker>,
-    settings: &Layer,
+    config: &Config,
     metrics: &Metrics,
 ) -> Result<Fleet, Failure> {
     let mut fleet = Fleet::default();
     for topology in topologies {
         let name = topology.name().to_owned();
-        let application = App::new(topology, Arc::clone(broker), config(settings)).metrics(metrics);
+        let application = App::new(topology, Arc::clone(broker), config.clone()).metrics(metrics);
         fleet.start(&name, application)?;
         tracing::info!(topology = name, "started");
     }
     Ok(fleet)
+}
+
+/// Where other processes ask for the state that is here: the address that is listened at, unless it is none in particular.
+fn advertised(settings: &Layer, bound: Option<SocketAddr>) -> Option<String> {
+    let bound = bound?;
+    if settings.advertise.is_none() && bound.ip().is_unspecified() {
+        tracing::info!("other processes cannot ask for the state that is here: say with --advertise where they reach it");
+        return None;
+    }
+    Some(settings.advertise.clone().unwrap_or_else(|| bound.to_string()))
 }
 
 fn config(settings: &Layer) -> Config {

@@ -36,6 +36,7 @@ pub(super) struct Layer {
     pub(super) leave_on_stop: Option<bool>,
     pub(super) http: Option<SocketAddr>,
     pub(super) http_token_file: Option<PathBuf>,
+    pub(super) advertise: Option<String>,
     pub(super) lock: Option<PathBuf>,
     pub(super) topic: BTreeMap<String, String>,
     pub(super) property: Properties,
@@ -159,6 +160,7 @@ impl Layer {
             leave_on_stop: self.leave_on_stop.or(lower.leave_on_stop),
             http: self.http.or(lower.http),
             http_token_file: self.http_token_file.or(lower.http_token_file),
+            advertise: self.advertise.or(lower.advertise),
             lock: self.lock.or(lower.lock),
             topic: lower.topic,
             property: lower.property,
@@ -230,6 +232,7 @@ impl Layer {
             "BAD_INPUT" => self.bad_input = Some(parse::bad_input(&value)?),
             "LEAVE_ON_STOP" => self.leave_on_stop = Some(value.parse().map_err(|_| "expected true or false")?),
             "HTTP" => self.http = Some(value.parse().map_err(|_| "expected an address such as 127.0.0.1:8080")?),
+            "ADVERTISE" => self.advertise = Some(value),
             "HTTP_TOKEN_FILE" => self.http_token_file = Some(value.into()),
             "LOCK" => self.lock = Some(value.into()),
             // What is not ours to read here is the token, or somebody else's.

@@ -96,6 +96,12 @@ impl Bound {
         Ok(Self { addr: listener.local_addr().map_err(cannot)?, listener })
     }
 
+    /// The address, with the port that it got.
+    #[must_use]
+    pub const fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
     /// Answers there from now on.
     ///
     /// # Errors

@@ -122,11 +122,11 @@ pub const fn values() -> (u8, u8) {
 /// When the bytes are damaged.
 pub fn value_of(bytes: &[u8]) -> Result<Option<&[u8]>, CodecError> {
     let (kind, mut rest) = bytes.split_first().ok_or_else(damaged)?;
-    if *kind != VALUE {
-        return Ok(None);
+    match *kind {
+        VALUE => varint::read_i64(&mut rest).map(|_| Some(rest)).map_err(|_| damaged()),
+        TIMER | NULL => Ok(None),
+        _ => Err(damaged()),
     }
-    varint::read_i64(&mut rest).map_err(|_| damaged())?;
-    Ok(Some(rest))
 }
 
 impl<K: Key> Data for Slot<K> {

@@ -46,6 +46,9 @@ pub struct NodeDescription {
     /// Its store.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub store: Option<String>,
+    /// Of a store: whether it can be asked from outside.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queryable: Option<bool>,
     /// The type of the keys that come out, without paths.
     pub key: String,
     /// The type of the values that come out, without paths.
@@ -211,7 +214,9 @@ impl Topology {
             }
         };
         let store = matches!(node.kind, NodeKind::Stateful { .. }).then(|| self.plan.names[id.0].to_string());
+        let queryable = store.is_some().then(|| self.graph.lookup(id).is_some());
         NodeDescription {
+            queryable,
             name: self.node_name(id, node),
             role,
             operator: node.label,

@@ -19,6 +19,7 @@ mod local_state;
 mod murmur2;
 mod outage;
 mod process;
+mod queries;
 mod reset;
 mod run;
 mod sales_windows;

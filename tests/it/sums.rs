@@ -83,7 +83,7 @@ pub fn newest(totals: &[Stored]) -> Sums {
 }
 
 /// A sum of money, written as a JSON number, in cents.
-fn cents(number: &Value) -> i128 {
+pub fn cents(number: &Value) -> i128 {
     let Value::Number(number) = number else { panic!("money must be a JSON number, not {number}") };
     let text = number.to_string();
     let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));

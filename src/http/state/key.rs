@@ -1,5 +1,6 @@
 //! One key: its row, or its windows.
 
+use axum::body::Bytes;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::header::{CONTENT_TYPE, LOCATION};
@@ -82,7 +83,11 @@ impl Wanted {
                 Err(problem) => waiting = Some(problem.error),
             }
         }
-        Err(waiting.map_or_else(|| self.nothing(&absent), Problem::later))
+        match (waiting, asked.into_iter().next()) {
+            (Some(why), _) => Err(Problem::later(why)),
+            (None, Some((_, said))) if absent.is_empty() => Ok(passed_on(StatusCode::NOT_FOUND, said)),
+            (None, _) => Err(self.nothing(&absent)),
+        }
     }
 
     async fn read(&self, partition: u32) -> Result<Result<Part, Unserved>, Problem> {
@@ -100,7 +105,7 @@ impl Wanted {
         desk: &Desk,
         partition: u32,
         passing: &Passing<'_>,
-        asked: &mut Vec<String>,
+        asked: &mut Vec<(String, Bytes)>,
     ) -> Result<Option<Response>, Problem> {
         let path = passing.uri.path_and_query().map_or("/", |path| path.as_str());
         let mut failed = Problem::later("nobody has answered");
@@ -111,21 +116,21 @@ impl Wanted {
                 return Ok(Some((StatusCode::TEMPORARY_REDIRECT, [(LOCATION, to)]).into_response()));
             }
             // It has looked through all its partitions.
-            if asked.contains(&address) {
+            if asked.iter().any(|(other, _)| *other == address) {
                 return Ok(None);
             }
             failed = match peer::ask(&address, path, credentials(passing.headers)).await {
-                Ok((StatusCode::NOT_FOUND, _)) => {
-                    asked.push(address);
+                Ok((StatusCode::NOT_FOUND, said)) => {
+                    asked.push((address, said));
                     return Ok(None);
                 }
                 Ok((StatusCode::MISDIRECTED_REQUEST, _)) => {
                     Problem::later(format!("partition {partition} has left the process at {address}"))
                 }
-                Ok((status, body)) => {
-                    let answer = (status, [(CONTENT_TYPE, "application/json")], body).into_response();
-                    return Ok(Some(answer));
+                Ok((status @ (StatusCode::SERVICE_UNAVAILABLE | StatusCode::UNAUTHORIZED), said)) => {
+                    Problem::later(peer::refusal(&address, status, &said))
                 }
+                Ok((status, body)) => return Ok(Some(passed_on(status, body))),
                 Err(error) => Problem::later(error),
             };
         }
@@ -160,6 +165,11 @@ impl Wanted {
             self.text, store.name
         ))
     }
+}
+
+/// What the owner has answered.
+fn passed_on(status: StatusCode, body: Bytes) -> Response {
+    (status, [(CONTENT_TYPE, "application/json")], body).into_response()
 }
 
 #[derive(Serialize)]

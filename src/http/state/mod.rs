@@ -171,3 +171,6 @@ fn listed(queries: &Queries) -> Listed<'_> {
     });
     Listed { topology: queries.topology(), stores: stores.collect() }
 }
+
+#[cfg(test)]
+mod tests;

@@ -33,6 +33,18 @@ pub(super) async fn ask(
     }
 }
 
+/// Why the process at `address` gives no answer, in its own words where it has any.
+pub(super) fn refusal(address: &str, status: StatusCode, body: &[u8]) -> String {
+    if status == StatusCode::UNAUTHORIZED {
+        return format!("the process at {address} has another token");
+    }
+    let said: Option<serde_json::Value> = serde_json::from_slice(body).ok();
+    match said.as_ref().and_then(|said| said["error"].as_str()) {
+        Some(said) => format!("the process at {address}: {said}"),
+        None => format!("the process at {address} answers {status}"),
+    }
+}
+
 type Fault = Box<dyn std::error::Error + Send + Sync>;
 
 async fn exchange(address: &str, path: &str, credentials: Option<HeaderValue>) -> Result<(StatusCode, Bytes), Fault> {

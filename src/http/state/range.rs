@@ -167,8 +167,7 @@ impl Passing<'_> {
 async fn ask(address: &str, path: &str, credentials: Option<HeaderValue>) -> Result<Part<Shown>, Problem> {
     let (status, body) = peer::ask(address, path, credentials).await.map_err(Problem::later)?;
     if status != StatusCode::OK {
-        let said = String::from_utf8_lossy(&body[..body.len().min(500)]).into_owned();
-        return Err(Problem::later(format!("the process at {address} answers {status}: {said}")));
+        return Err(Problem::later(peer::refusal(address, status, &body)));
     }
     let answer: PeerAnswer = serde_json::from_slice(&body)
         .map_err(|error| Problem::broken(format!("the process at {address} answers something else: {error}")))?;
