@@ -125,7 +125,9 @@ fn start(
 fn advertised(settings: &Layer, bound: Option<SocketAddr>) -> Option<String> {
     let bound = bound?;
     if settings.advertise.is_none() && bound.ip().is_unspecified() {
-        tracing::info!("other processes cannot ask for the state that is here: say with --advertise where they reach it");
+        tracing::info!(
+            "other processes cannot ask for the state that is here: say with --advertise where they reach it"
+        );
         return None;
     }
     Some(settings.advertise.clone().unwrap_or_else(|| bound.to_string()))

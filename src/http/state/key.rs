@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::answer::{Problem, json};
 use super::parameters::{self, Parameters};
-use super::{Asked, Desk, blocking, credentials, out_of_reach, peer};
+use super::{Asked, Desk, blocking, bounds, credentials, out_of_reach, peer};
 use crate::codec::Shown;
 use crate::operators::lookup::{Entry, Starts};
 use crate::runtime::queries::{Cut, Part, Unserved};
@@ -94,7 +94,7 @@ impl Wanted {
         let wanted = self.clone();
         let read = blocking(move || {
             let Self { asked: Asked { queries, store, lookup }, key, starts, rows, .. } = &wanted;
-            queries.get(store, lookup, (partition, key), *starts, wanted.asked.bounds(*rows))
+            queries.get(store, lookup, (partition, key), *starts, bounds(*rows))
         });
         read.await?.map_err(|error| Problem::broken(error.to_string()))
     }

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 
 use super::answer::{Problem, json};
 use super::parameters::{self, Parameters, Scope, from_base64, to_base64};
-use super::{Asked, Desk, blocking, credentials, out_of_reach, peer};
+use super::{Asked, Desk, blocking, bounds, credentials, out_of_reach, peer};
 use crate::codec::Shown;
 use crate::operators::lookup::{Entry, Starts, Stretch};
 use crate::runtime::queries::{Bounds, Commits, Cut, Found, Part, Unserved, merge};
@@ -107,8 +107,8 @@ impl Wanted {
     fn read_here(&self, partitions: &[u32]) -> Result<Result<Part<Shown>, Missing>, Problem> {
         let Self { asked: Asked { queries, store, lookup }, stretch, starts, rows } = self;
         let share = u32::try_from(partitions.len()).unwrap_or(u32::MAX).max(1);
-        let bounds = self.asked.bounds(*rows);
-        let bounds = Bounds { bytes: bounds.bytes / share as usize, time: bounds.time / share, ..bounds };
+        let whole = bounds(*rows);
+        let bounds = Bounds { bytes: whole.bytes / share as usize, time: whole.time / share, ..whole };
         let mut parts = Vec::new();
         for partition in partitions {
             let part = queries.range(store, lookup, *partition, stretch.clone(), (*starts, bounds));

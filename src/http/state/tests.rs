@@ -15,7 +15,9 @@ use crate::http::{Bound, HttpServer, Sources, Token};
 use crate::metrics::Metrics;
 use crate::record::{Headers, InputNumber};
 use crate::window::{SessionWindows, TumblingWindows};
-use crate::{App, AppState, Broker, Builder, Clock, Config, MemoryBroker, NoKey, Running, SystemClock, Timestamp, Topic};
+use crate::{
+    App, AppState, Broker, Builder, Clock, Config, MemoryBroker, NoKey, Running, SystemClock, Timestamp, Topic,
+};
 
 const WORDS: Topic<NoKey, String> = Topic::new("words");
 const SUMS: Topic<String, u64> = Topic::new("sums");
@@ -162,7 +164,11 @@ fn every_key_is_answered_by_every_process_and_always_the_same() {
     let stores = listed["topologies"][0]["stores"].as_array().unwrap();
     let counts = stores.iter().find(|store| store["store"] == "counts").unwrap();
     assert_eq!((&counts["key"], &counts["value"]), (&json!("String"), &json!("u64")));
-    assert_eq!(counts["here"].as_array().unwrap().len(), 2, "half of the keys were asked of the other process: {counts}");
+    assert_eq!(
+        counts["here"].as_array().unwrap().len(),
+        2,
+        "half of the keys were asked of the other process: {counts}"
+    );
 }
 
 #[test]
@@ -269,9 +275,8 @@ fn a_request_from_another_process_is_never_passed_on() {
     let broker = new_broker();
     let [one, two] = two(&broker, None);
     until_value(&one, "/state/words/counts/word%2007", &json!(1));
-    let asked = |process: &Process| {
-        request(process.http.addr(), "/state/words/counts/word%2007", "x-millstream-peer: 1\r\n").0
-    };
+    let asked =
+        |process: &Process| request(process.http.addr(), "/state/words/counts/word%2007", "x-millstream-peer: 1\r\n").0;
     let mut codes = [asked(&one), asked(&two)];
     codes.sort_unstable();
     assert_eq!(codes, [200, 421]);
@@ -381,9 +386,9 @@ impl Gate {
     fn wait_for(&self, wanted: Stage) {
         let mut stage = self.stage.lock().unwrap();
         while *stage != wanted {
-            let (now, waited) = self.changed.wait_timeout(stage, PATIENCE).unwrap();
-            assert!(!waited.timed_out(), "waited in vain for {wanted:?}");
-            stage = now;
+            let (next, timeout) = self.changed.wait_timeout(stage, PATIENCE).unwrap();
+            assert!(!timeout.timed_out(), "waited in vain for {wanted:?}");
+            stage = next;
         }
     }
 
