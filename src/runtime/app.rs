@@ -73,6 +73,7 @@ impl App {
             shared.set_bounds(sources.into_iter().zip(ends).collect());
         }
         let queries = prepared.queries();
+        prepared.forget_old_addresses();
         let mut threads = Vec::new();
         for number in 0..prepared.parts.config.threads {
             let started =

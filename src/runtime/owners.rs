@@ -140,18 +140,15 @@ impl Owners {
     }
 }
 
-/// Warns where the group still has this process under the address that it had before it was started again: a coordinator
-/// keeps the `client.id` of a member that comes back under its instance id.
-pub(crate) fn warn_of_old_address(own: &ClientId, instances: &[String], members: &[GroupMember]) {
-    let is_own = |member: &&GroupMember| instances.iter().any(|instance| member.is_instance(instance));
-    let Some(old) = members.iter().find(|member| is_own(member) && member.client_id != own.text()) else { return };
-    let (before, now) = (own.read(&old.client_id).ok().flatten(), own.address.as_deref());
-    tracing::warn!(
-        before = before.unwrap_or("none"),
-        now = now.unwrap_or("none"),
-        "the group keeps the address for queries that this process had before: other processes do not find it at the new \
-         one until it has left the group; an address that stays, see --advertise, avoids that"
-    );
+/// The instances of this process that the group knows under another address, from before the process was started again: a
+/// coordinator keeps the `client.id` of a member that comes back under its instance id.
+pub(crate) fn known_otherwise(own: &ClientId, instances: &[String], members: &[GroupMember]) -> Vec<String> {
+    let known = |instance: &&String| {
+        members
+            .iter()
+            .any(|member| member.is_instance(instance) && own.read(&member.client_id) != Ok(own.address.as_deref()))
+    };
+    instances.iter().filter(known).cloned().collect()
 }
 
 fn is_loopback(address: &str) -> bool {
@@ -175,6 +172,27 @@ mod tests {
         for other in ["shop|0000000000000002", "shop|00000000000000012", "shop2|0000000000000001|b:1"] {
             assert!(own.differs(other), "{other}");
         }
+    }
+
+    #[test]
+    fn a_process_that_comes_back_at_another_address_is_noticed() {
+        let member = |instance: &str, client_id: &str| GroupMember {
+            member_id: format!("{instance}-550e8400-e29b-41d4-a716-446655440000"),
+            client_id: client_id.to_owned(),
+            host: "10.0.0.1".to_owned(),
+            partitions: Vec::new(),
+        };
+        let own = ClientId::new("shop", 1, Some("a:1"));
+        let instances = ["one", "two", "three", "four"].map(str::to_owned);
+        let members = [
+            member("one", "shop|0000000000000001|a:1"),
+            member("two", "shop|0000000000000001|b:1"),
+            member("three", "shop|0000000000000001"),
+            member("another", "shop|0000000000000001|c:1"),
+        ];
+        assert_eq!(known_otherwise(&own, &instances, &members), ["two", "three"]);
+        let silent = ClientId::new("shop", 1, None);
+        assert_eq!(known_otherwise(&silent, &instances, &members), ["one", "two"]);
     }
 
     #[test]

@@ -3,8 +3,9 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
-use crate::broker::{Broker, GroupMember, MemberOptions, NewTopic, TopicDescription};
+use crate::broker::{Broker, GroupEvent, GroupMember, MemberOptions, NewTopic, TopicDescription};
 use crate::error::{Error, ErrorKind, Result};
 use crate::metrics::TopologyMetrics;
 use crate::state::States;
@@ -18,6 +19,9 @@ use super::queries::Queries;
 use super::status::Shared;
 use super::thread::{Parts, StreamThread};
 
+/// How often to look whether the group has let a member in.
+const LOOK: Duration = Duration::from_millis(50);
+
 /// A process of an application, set up: its stream threads can be made.
 pub(crate) struct Prepared {
     pub(crate) parts: Parts,
@@ -25,6 +29,8 @@ pub(crate) struct Prepared {
     client_id: ClientId,
     /// The instance ids of the threads.
     instances: Vec<String>,
+    /// Those that the group knows under an address which is not this process's any more.
+    known_otherwise: Vec<String>,
 }
 
 /// Looks at the topics, creates those that are missing, opens the state, and asks the group about its plan.
@@ -45,7 +51,7 @@ pub(crate) fn prepare(
     let instance = config.instance.clone().unwrap_or_else(|| states.instance().to_owned());
     let instances: Vec<String> =
         (0..config.threads).map(|number| format!("{application}-{instance}-{number}")).collect();
-    owners::warn_of_old_address(&client_id, &instances, &members);
+    let known_otherwise = owners::known_otherwise(&client_id, &instances, &members);
     let options = TaskOptions {
         emission: config.emission,
         cache_bytes: config.cache_bytes / config.threads,
@@ -63,23 +69,58 @@ pub(crate) fn prepare(
         metrics,
         shared: Arc::new(Shared::default()),
     };
-    Ok(Prepared { parts, application, client_id, instances })
+    Ok(Prepared { parts, application, client_id, instances, known_otherwise })
 }
 
 impl Prepared {
-    /// A stream thread with its connection.
-    pub(crate) fn thread(&self, number: usize) -> Result<StreamThread> {
-        let instance = self.instances[number].clone();
+    /// Has the group forget the addresses that it knows of this process from before. It would keep them for as long as the
+    /// process is a member, and others would ask for its state in vain. It costs a rebalance more.
+    pub(crate) fn forget_old_addresses(&self) {
+        for instance in &self.known_otherwise {
+            tracing::info!(
+                instance,
+                "the group knows an old address of this process: leaving it once, to tell the new one"
+            );
+            if let Err(error) = self.leave_once(instance) {
+                tracing::warn!(instance, "other processes may ask for its state in vain: {error}");
+            }
+        }
+    }
+
+    fn leave_once(&self, instance: &str) -> Result<()> {
+        let Parts { broker, layout, clock, config, .. } = &self.parts;
+        let mut member = broker.connect(&self.options(instance))?;
+        member.subscribe(&layout.subscriptions())?;
+        let begun = clock.elapsed();
+        while clock.elapsed().saturating_sub(begun) < config.session_timeout {
+            // Only a member that has taken what is its can give it up, and leave with that.
+            if let Some(GroupEvent::Assigned(partitions)) = member.poll()? {
+                let from: Vec<_> = partitions.into_iter().map(|partition| (partition, 0)).collect();
+                member.assign(&from)?;
+                break;
+            }
+            member.wait(LOOK);
+        }
+        member.close(true);
+        Ok(())
+    }
+
+    fn options(&self, instance: &str) -> MemberOptions {
         let config = &self.parts.config;
-        let member = self.parts.broker.connect(&MemberOptions {
+        MemberOptions {
             group: self.application.clone(),
-            transactional_id: instance.clone(),
-            instance,
+            transactional_id: instance.to_owned(),
+            instance: instance.to_owned(),
             client_id: self.client_id.text(),
             guarantee: config.guarantee,
             session_timeout: config.session_timeout,
             transaction_timeout: config.transaction_timeout,
-        })?;
+        }
+    }
+
+    /// A stream thread with its connection.
+    pub(crate) fn thread(&self, number: usize) -> Result<StreamThread> {
+        let member = self.parts.broker.connect(&self.options(&self.instances[number]))?;
         StreamThread::new(number, self.parts.clone(), member)
     }
 

@@ -84,6 +84,33 @@ fn every_total_is_the_same_whichever_process_is_asked_and_that_of_the_output_top
     assert_eq!(partitions_here(&mut one, "totals"), [0, 1, 2, 3]);
 }
 
+#[test]
+fn a_process_that_comes_back_at_another_address_is_found_there() {
+    let Some(real) = RealBroker::start() else { return };
+    let mut shop = Shop::new(&real, 4);
+    let directories = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let start = |shop: &Shop, number: usize| {
+        let directory = directories[number].path().to_str().unwrap();
+        shop.start(&format!("process {number}"), &["--http", "127.0.0.1:0", "--state-dir", directory])
+    };
+    let mut both = [start(&shop, 0), start(&shop, 1)];
+    shared_out(&mut both, "totals");
+    let purchases: Vec<String> = (0..400).map(|n| purchase(&format!("P{:02}", n % 40), 1, "0.05")).collect();
+    shop.write(&purchases);
+    shop.await_totals(&sums_of(&purchases));
+    // Within the session timeout, so that it is the same member.
+    both[1].kill();
+    both[1] = start(&shop, 1);
+    both[1].logged("the group knows an old address of this process");
+    shared_out(&mut both, "totals");
+    for process in &mut both {
+        for (product, sum) in &sums_of(&purchases) {
+            let answer = answered(process, &format!("/state/running-totals/totals/{product}"));
+            assert_eq!(sums::of_total(answer["value"].to_string().as_bytes()).1, *sum);
+        }
+    }
+}
+
 /// A purchase at a time of the day.
 fn at(minute: u32, product: &str, total: &str) -> String {
     format!(
