@@ -331,3 +331,50 @@ pub fn merge<T>(parts: Vec<Part<T>>, rows: usize) -> Part<T> {
     }
     Part { rows: whole, next, cut, commits }
 }
+
+#[cfg(test)]
+mod tests {
+    use rand::{Rng as _, SeedableRng as _};
+
+    use super::*;
+
+    /// Rows of each partition, in order; the first of them up to a random place, as a part that may have been cut.
+    fn part(all: &[u8], partition: u32, most: usize) -> Part<u8> {
+        let rows = all.iter().take(most).map(|at| Found { entry: *at, partition, at: vec![*at] }).collect();
+        let next = all.get(most).map(|at| vec![*at]);
+        let cut = next.is_some().then_some(Cut::Rows);
+        Part { rows, next, cut, commits: vec![Commits { partition, first: 1, last: 1 }] }
+    }
+
+    #[test]
+    fn pages_of_several_partitions_together_have_every_row_once_and_in_order() {
+        for seed in 0..1_000 {
+            let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(seed);
+            let partitions: Vec<Vec<u8>> =
+                (0..random.random_range(1..5)).map(|_| (0..60).filter(|_| random.random_bool(0.3)).collect()).collect();
+            let mut expected: Vec<(u8, u32)> =
+                (0..).zip(&partitions).flat_map(|(p, rows)| rows.iter().map(move |at| (*at, p))).collect();
+            expected.sort_unstable();
+            let (mut found, mut from, mut pages) = (Vec::new(), 0, 0);
+            loop {
+                pages += 1;
+                assert!(pages < 200, "it does not go on, seed {seed}");
+                let parts = (0..).zip(&partitions).map(|(partition, rows)| {
+                    let left: Vec<u8> = rows.iter().copied().filter(|at| *at >= from).collect();
+                    part(&left, partition, random.random_range(1..8))
+                });
+                let whole = merge(parts.collect(), random_rows(seed, pages));
+                assert_eq!(whole.commits.len(), partitions.len());
+                assert_eq!(whole.next.is_some(), whole.cut.is_some(), "seed {seed}");
+                found.extend(whole.rows.iter().map(|row| (row.entry, row.partition)));
+                let Some(next) = whole.next else { break };
+                from = next[0];
+            }
+            assert_eq!(found, expected, "seed {seed}");
+        }
+    }
+
+    fn random_rows(seed: u64, page: u64) -> usize {
+        usize::try_from((seed + page) % 7 + 1).unwrap()
+    }
+}

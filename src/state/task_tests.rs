@@ -54,6 +54,36 @@ fn what_is_pending_is_seen_by_the_task_only_until_it_is_committed() {
 }
 
 #[test]
+fn a_read_is_of_one_commit_while_commits_go_on_and_rows_go_to_disk() {
+    const COMMITS: u64 = 3_000;
+    let state = TaskState::in_memory("0_0");
+    let (reader, store) = (state.reader(), StoreId::of("totals"));
+    let names: Vec<String> = (0..8).map(|name| name.to_string()).collect();
+    let reading = std::thread::spawn(move || {
+        let (mut last, mut reads) = (0, 0_u64);
+        while last < COMMITS {
+            let page = reader.scan(store, b"", None, 100).unwrap();
+            assert!(page.sequence >= last, "it went back");
+            last = page.sequence;
+            let expected = last.to_string().into_bytes();
+            assert_eq!(page.rows.len(), if last == 0 { 0 } else { 8 }, "at {last}");
+            assert!(page.rows.iter().all(|(_, row)| *row == expected), "{last}: {:?}", page.rows);
+            let (row, sequence) = reader.get(store, b"5").unwrap();
+            assert_eq!(row, (sequence > 0).then(|| sequence.to_string().into_bytes()));
+            reads += 1;
+        }
+        reads
+    });
+    for sequence in 1..=COMMITS {
+        for name in &names {
+            put(&state, name, Some(&sequence.to_string()));
+        }
+        state.commit(stand(sequence));
+    }
+    println!("{} reads", reading.join().unwrap());
+}
+
+#[test]
 fn a_page_holds_one_stores_rows_without_its_prefix() {
     let state = TaskState::in_memory("0_0");
     for (name, row) in [("a", "1"), ("b", "2"), ("c", "3")] {

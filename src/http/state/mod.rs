@@ -126,6 +126,11 @@ fn credentials(headers: &HeaderMap) -> Option<axum::http::HeaderValue> {
 }
 
 #[derive(Serialize)]
+struct List<'a> {
+    topologies: Vec<Listed<'a>>,
+}
+
+#[derive(Serialize)]
 struct Listed<'a> {
     topology: &'a str,
     stores: Vec<ListedStore<'a>>,
@@ -148,8 +153,7 @@ struct ListedStore<'a> {
 
 /// All stores, and what of them is here.
 async fn list(State(desk): State<Desk>) -> Response {
-    let topologies: Vec<Listed> = desk.queries.iter().map(listed).collect();
-    answer::json(&serde_json::json!({ "topologies": topologies }))
+    answer::json(&List { topologies: desk.queries.iter().map(listed).collect() })
 }
 
 fn listed(queries: &Queries) -> Listed<'_> {

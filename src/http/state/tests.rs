@@ -21,6 +21,7 @@ use crate::{
 
 const WORDS: Topic<NoKey, String> = Topic::new("words");
 const SUMS: Topic<String, u64> = Topic::new("sums");
+const NEWEST: Topic<String, u64> = Topic::new("newest");
 const PARTITIONS: u32 = 4;
 const MINUTE: Duration = Duration::from_mins(1);
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -33,6 +34,7 @@ fn topology() -> crate::Topology {
     let _ = words.windowed(TumblingWindows::of(MINUTE)).count().named("windows");
     let _ = words.windowed(SessionWindows::of(MINUTE)).count().named("sessions");
     let _ = b.source(SUMS).stream().group_by_key().reduce(|sum, more| *sum += more).named("totals");
+    let _ = b.table(NEWEST).named("newest");
     b.build().unwrap()
 }
 
@@ -58,7 +60,7 @@ fn start(broker: &MemoryBroker, name: &str, token: Option<&str>, advertised: boo
 
 fn topics(broker: &MemoryBroker) {
     let topic = |name: &str| NewTopic { name: name.to_owned(), partitions: PARTITIONS, settings: [].into() };
-    broker.create_topics(&[topic("words"), topic("sums")]).unwrap();
+    broker.create_topics(&[topic("words"), topic("sums"), topic("newest")]).unwrap();
 }
 
 fn new_broker() -> MemoryBroker {
@@ -138,7 +140,7 @@ fn two(broker: &MemoryBroker, token: Option<&str>) -> [Process; 2] {
     for process in &both {
         until("its share", || {
             let tasks = process.running.status().tasks.len();
-            let ready = process.running.status().state == AppState::Running && tasks == 6;
+            let ready = process.running.status().state == AppState::Running && tasks == 8;
             if ready { Ok(()) } else { Err(format!("{tasks} tasks")) }
         });
     }
@@ -244,6 +246,15 @@ fn a_key_in_an_unusual_partition_of_a_users_topic_is_found_all_the_same() {
         }
         assert_eq!(get(process, "/state/words/totals/nowhere").0, 404);
     }
+}
+
+#[test]
+fn a_table_of_a_topic_is_asked_like_any_other() {
+    let broker = new_broker();
+    let process = start(&broker, "one", None, true);
+    write(&broker, "newest", &[(2, "a", &7_u64.to_be_bytes(), 5), (2, "a", &8_u64.to_be_bytes(), 6)]);
+    let found = until_value(&process, "/state/words/newest/a", &json!(8));
+    assert_eq!((&found["timestamp"], &found["partition"]), (&json!(6_000), &json!(2)));
 }
 
 #[test]
