@@ -13,8 +13,13 @@ use crate::topology::graph::NodeKind;
 
 impl<K: Key, V: Data> Stream<K, V> {
     /// Each record with the table's row of its key. A record without a row is dropped and counted as `join_miss`, one with
-    /// a null value as `null_value`. A change of the table makes no result: it concerns the records after it, by event
-    /// time as far as the task can tell. The result has the record's time and headers.
+    /// a null value as `null_value`. A change of the table makes no result. The result has the record's time and headers.
+    ///
+    /// A record meets the row as it stands when the record's turn comes: of a task's inputs the earliest record goes first,
+    /// and of equal times the table's. So where each partition is in order of time, the row is that of the newest change
+    /// which is not later than the record; `join_as_of` gives that in any order. While a
+    /// table is behind, its stream waits for it, through repartition topics as well; but a change that comes when the stream
+    /// has gone by already changes nothing any more.
     ///
     /// Where the stream's key may have changed since its records were placed by it, they are shuffled first. The topics
     /// of both sides must have equally many partitions, and their keys must be written by one codec.
@@ -73,6 +78,7 @@ impl<K: Key, V: Data> Stream<K, V> {
         }
         let (f, (table, view)) = (Arc::new(f), table.with_view());
         let stream = self.placed("by-join");
+        stream.graph.borrow_mut().looks_up(stream.node, table.node);
         let (above, below) = (stream.edge.clone(), edge.clone());
         let node = stream.node::<K, O>(
             label,

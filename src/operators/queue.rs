@@ -423,8 +423,8 @@ where
         true
     }
 
-    fn may_pass(&self, time: Timestamp) -> bool {
-        !self.is_repartition() || self.upstreams.have_passed(time)
+    fn awaited(&self) -> Option<Timestamp> {
+        if self.is_repartition() { self.upstreams.awaited() } else { None }
     }
 
     fn time(&self) -> SourceTime {

@@ -112,8 +112,9 @@ pub trait SourcePort: Send {
     /// A bounded run ends here, and its windows are to close: time goes to its end. True where it was not there before.
     fn end(&mut self, cx: &mut Cx) -> bool;
 
-    /// True where no record before `time` is to be waited for, as far as the tasks upstream tell.
-    fn may_pass(&self, time: Timestamp) -> bool;
+    /// The earliest time of a record that may still come once the queue is empty, as far as the tasks upstream tell; `None`
+    /// where none is to be waited for.
+    fn awaited(&self) -> Option<Timestamp>;
 
     /// What is known of time here: committed beside the position.
     fn time(&self) -> SourceTime;

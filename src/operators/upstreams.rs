@@ -66,13 +66,16 @@ impl Upstreams {
         }
     }
 
-    /// True where no record before `time` is to be waited for: every task has passed it or has nothing more at hand.
+    /// The earliest time that a record may still have of a task that has more at hand: the watermark of the slowest of
+    /// those. `None` where no task has.
     #[must_use]
-    pub fn have_passed(&self, time: Timestamp) -> bool {
-        (0..self.expected).all(|task| {
-            let known = self.known.get(&task);
-            known.is_some_and(|(watermark, activity)| *watermark >= time || *activity != Activity::Active)
-        })
+    pub fn awaited(&self) -> Option<Timestamp> {
+        let active = |task| match self.known.get(&task) {
+            Some((watermark, Activity::Active)) => Some(*watermark),
+            Some(_) => None,
+            None => Some(Timestamp::MIN),
+        };
+        (0..self.expected).filter_map(active).min()
     }
 
     /// How far each task has come that takes part, with its number; one that has not been heard of stands at the beginning
@@ -139,7 +142,19 @@ mod tests {
         let mut upstreams = Upstreams::new(1);
         upstreams.learn(&marker(0, 10, Activity::Active));
         assert_eq!(upstreams.watermark(), Timestamp::MIN);
-        assert!(!upstreams.have_passed(Timestamp::from_millis(5)));
+        assert_eq!(upstreams.awaited(), Some(Timestamp::MIN));
+    }
+
+    #[test]
+    fn only_those_that_have_more_at_hand_are_waited_for() {
+        let mut upstreams = Upstreams::new(2);
+        upstreams.learn(&marker(0, 10, Activity::Active));
+        upstreams.learn(&marker(1, 3, Activity::Active));
+        assert_eq!(upstreams.awaited(), Some(Timestamp::from_millis(3)));
+        upstreams.learn(&marker(1, 3, Activity::CaughtUp));
+        assert_eq!(upstreams.awaited(), Some(Timestamp::from_millis(10)));
+        upstreams.learn(&marker(0, 10, Activity::Idle));
+        assert_eq!(upstreams.awaited(), None);
     }
 
     #[test]

@@ -249,28 +249,30 @@ impl Task {
     }
 
     /// The input to take records from, and the time up to which they come before every other input's. `None` while the
-    /// task has nothing or has to wait. Of equal times the input that was declared first goes first.
+    /// task has nothing or has to wait. Of equal times the first input goes first.
+    ///
+    /// An empty repartition topic counts by the earliest record that tasks upstream may still send: so not only the first
+    /// record waits for it, but every one that goes along with it.
     fn next(&self) -> Option<(usize, Timestamp)> {
-        let mut first: Option<(Timestamp, usize)> = None;
-        let mut second: Option<(Timestamp, usize)> = None;
+        let mut first: Option<(Timestamp, usize, bool)> = None;
+        let mut second: Option<(Timestamp, usize, bool)> = None;
         for (number, input) in self.inputs.iter().enumerate() {
-            match input.port.head() {
-                Some(time) if first.is_none_or(|first| (time, number) < first) => {
-                    second = first.replace((time, number));
-                }
-                Some(time) if second.is_none_or(|second| (time, number) < second) => second = Some((time, number)),
-                Some(_) => {}
-                None if input.caught_up => {}
-                None => return None,
+            let head = match input.port.head() {
+                Some(time) => (time, number, true),
+                None if !input.caught_up => return None,
+                None => match input.port.awaited() {
+                    Some(time) => (time, number, false),
+                    None => continue,
+                },
+            };
+            if first.is_none_or(|first| head < first) {
+                second = first.replace(head);
+            } else if second.is_none_or(|second| head < second) {
+                second = Some(head);
             }
         }
-        let (time, input) = first?;
-        // An empty repartition topic may still get earlier records, from tasks upstream that are behind.
-        let waits = |other: &Input| other.port.head().is_none() && !other.port.may_pass(time);
-        if self.inputs.iter().any(waits) {
-            return None;
-        }
-        let limit = second.map_or(Timestamp::MAX, |(time, other)| {
+        let (_, input, _) = first.filter(|(.., there)| *there)?;
+        let limit = second.map_or(Timestamp::MAX, |(time, other, _)| {
             if input < other { time } else { Timestamp::from_millis(time.millis().saturating_sub(1)) }
         });
         Some((input, limit))

@@ -92,6 +92,8 @@ pub struct Settled {
     pub inputs: Vec<SimulatedInput>,
     /// What happened.
     pub report: Report,
+    /// What all processes together have counted. What was done by one that died before it heard of the commit is missing.
+    pub metrics: TopologyMetrics,
 }
 
 /// Chances of the faults of one run: each seed draws its own mix, often with some of them at nothing.
@@ -415,7 +417,8 @@ impl Cluster {
             aborted: counts.aborted,
             generations: 0,
         };
-        Settled { broker: self.broker.clone(), inputs: self.inputs.clone(), report }
+        let metrics = self.metrics.clone();
+        Settled { broker: self.broker.clone(), inputs: self.inputs.clone(), report, metrics }
     }
 }
 

@@ -112,6 +112,8 @@ pub struct Graph {
     globals: Vec<(NodeId, OpenGlobal)>,
     /// How the stores of tables can be asked from outside.
     lookups: Vec<(NodeId, Lookup)>,
+    /// Streams, each with the table that its records are looked up in.
+    looks_up: Vec<(NodeId, NodeId)>,
     /// Mistakes that the DSL saw while nodes were declared.
     pub(crate) mistakes: Vec<Mistake>,
 }
@@ -186,6 +188,17 @@ impl Graph {
     /// How the store of `node` can be asked, if it can.
     pub(crate) fn lookup(&self, node: NodeId) -> Option<Lookup> {
         self.lookups.iter().find(|(of, _)| *of == node).map(|(_, lookup)| *lookup)
+    }
+
+    /// Records of `stream` are looked up in `table`: of equal times the table's go first, whichever was declared first.
+    pub(crate) fn looks_up(&mut self, stream: NodeId, table: NodeId) {
+        self.looks_up.push((stream, table));
+    }
+
+    /// True where the records of `source` come to a table before those of a stream that are looked up in it.
+    pub(super) fn goes_first(&self, source: NodeId) -> bool {
+        let below = self.below(source);
+        self.looks_up.iter().any(|(stream, table)| below[table.0] && !below[stream.0])
     }
 
     /// What is to be agreed on for `node`; `None` is the whole topology.

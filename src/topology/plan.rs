@@ -32,7 +32,7 @@ pub struct SubTopology {
     pub name: Arc<str>,
     /// Its nodes, in order of declaration.
     pub nodes: Vec<NodeId>,
-    /// What it reads.
+    /// What it reads, tables before the streams that are looked up in them: of equal times the first goes first.
     pub inputs: Vec<Input>,
     /// The stores that it owns.
     pub stores: Vec<Arc<str>>,
@@ -184,6 +184,7 @@ fn sub_topology(graph: &Graph, names: &[Arc<str>], readers: &[NodeId], nodes: Ve
         };
         inputs.push(Input { node: *id, kind, one_by_one: meets(graph, *id), policy: policy(graph, *id) });
     }
+    inputs.sort_by_key(|input| !graph.goes_first(input.node));
     let first = inputs.iter().map(|input| match graph.node(input.node).kind {
         NodeKind::RepartitionSource { sink: NodeId(sink) } => &names[sink],
         _ => &names[input.node.0],

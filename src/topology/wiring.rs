@@ -87,7 +87,12 @@ impl<'a> Wiring<'a> {
     }
 
     pub(super) fn finish(mut self) -> WiredTask {
-        self.sources.reverse();
+        // They come in reverse order of declaration; the inputs have an order of their own.
+        let mut places: Vec<usize> = (0..self.sub.inputs.len()).collect();
+        places.sort_by_key(|place| std::cmp::Reverse(self.sub.inputs[*place].node));
+        let mut sources: Vec<_> = places.into_iter().zip(self.sources).collect();
+        sources.sort_by_key(|(place, _)| *place);
+        self.sources = sources.into_iter().map(|(_, source)| source).collect();
         self.stores.reverse();
         debug_assert_eq!(self.sources.len(), self.sub.inputs.len(), "each input has its source");
         debug_assert_eq!(self.stores.len(), self.sub.stores.len(), "each store has its port");
