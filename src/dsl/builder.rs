@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::stream::Stream;
 use super::table::Table;
 use super::topic::Topic;
+use super::versioned::VersionedTable;
 use crate::codec::{Codec, Data, Key, Nullable};
 use crate::operators::Edge;
 use crate::operators::queue::{Pace, TypedSource};
@@ -255,11 +256,29 @@ impl<K: Data, V: Data, KC, VC, E> Source<K, V, KC, VC, E> {
         VC: Codec<V> + Default,
         E: EventTime<K, V>,
     {
+        self.with_tombstones().stream().latest("table", |value| value)
+    }
+
+    /// As [`table`](Self::table), and what its rows were stays known: see [`VersionedTable`], which says what `history` is.
+    /// The newest value of a key is then the one with the latest event time.
+    #[track_caller]
+    pub fn versioned_table(self, history: Duration) -> VersionedTable<K, V>
+    where
+        K: Key,
+        KC: Codec<K> + Default,
+        VC: Codec<V> + Default,
+        E: EventTime<K, V>,
+    {
+        self.with_tombstones().stream().versions("versioned-table", history, |value| value)
+    }
+
+    /// The same topic, in which a null value deletes a row.
+    #[expect(clippy::type_complexity, reason = "the types are those of the source")]
+    fn with_tombstones(self) -> Source<K, Option<V>, KC, Nullable<VC>, OrStamped<E>> {
         let Self { graph, topic, location, event_time, pace, ahead, policy } = self;
-        let topic: Topic<K, Option<V>, KC, Nullable<VC>> = Topic::owned(topic.name().to_owned());
+        let topic = Topic::owned(topic.name().to_owned());
         let event_time = OrStamped(event_time);
-        let source = Source { graph, topic, location, event_time, pace, ahead, policy };
-        source.stream().latest("table", |value| value)
+        Source { graph, topic, location, event_time, pace, ahead, policy }
     }
 
     fn with_time<E2>(self, event_time: E2) -> Source<K, V, KC, VC, E2> {

@@ -1,5 +1,6 @@
 //! Joins of a stream with a table.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use crate::codec::{Data, Key};
 use crate::operators::Edge;
 use crate::operators::table_join::TableJoin;
 use crate::topology::Mistake;
-use crate::topology::graph::NodeKind;
+use crate::topology::graph::{Graph, NodeKind};
 
 impl<K: Key, V: Data> Stream<K, V> {
     /// Each record with the table's row of its key. A record without a row is dropped and counted as `join_miss`, one with
@@ -68,12 +69,7 @@ impl<K: Key, V: Data> Stream<K, V> {
         f: impl Fn(&K, V, Option<&T>) -> Option<O> + Send + Sync + 'static,
     ) -> Stream<K, O> {
         let edge: Edge<K, O> = Edge::new();
-        if !Rc::ptr_eq(&self.graph, &table.graph) {
-            let at = std::panic::Location::caller();
-            let mistake =
-                Mistake::at(at, "a stream and a table of two builders cannot be joined: declare both with one");
-            self.graph.borrow_mut().mistakes.push(mistake.clone());
-            table.graph.borrow_mut().mistakes.push(mistake);
+        if of_two_builders(&self.graph, &table.graph) {
             return Stream::new(Rc::clone(&self.graph), self.node, edge, false);
         }
         let (f, (table, view)) = (Arc::new(f), table.with_view());
@@ -90,4 +86,17 @@ impl<K: Key, V: Data> Stream<K, V> {
         );
         Stream::new(stream.graph, node, edge, false)
     }
+}
+
+/// Where a stream and a table are of two builders, that is a mistake of both.
+#[track_caller]
+pub(super) fn of_two_builders(stream: &Rc<RefCell<Graph>>, table: &Rc<RefCell<Graph>>) -> bool {
+    let two = !Rc::ptr_eq(stream, table);
+    if two {
+        let at = std::panic::Location::caller();
+        let mistake = Mistake::at(at, "a stream and a table of two builders cannot be joined: declare both with one");
+        stream.borrow_mut().mistakes.push(mistake.clone());
+        table.borrow_mut().mistakes.push(mistake);
+    }
+    two
 }

@@ -57,6 +57,7 @@ mod tables;
 pub(crate) mod testing;
 mod topic;
 mod values;
+mod versioned;
 mod windowed;
 #[cfg(test)]
 mod windowed_tests;
@@ -71,5 +72,6 @@ pub use route::Repartition;
 pub use stream::{Item, Stream};
 pub use table::Table;
 pub use topic::{IntoTopic, Topic};
+pub use versioned::VersionedTable;
 pub use windowed::{WindowedBy, WindowedTable};
 pub use windowing::{Apart, Windowing};

@@ -1,11 +1,13 @@
 //! The store of an operator, while its task is made.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use crate::codec::{Data, Key};
 use crate::operators::changelog::Changelog;
 use crate::operators::stores::{SharedStore, StoreHandle};
 use crate::operators::table_out::Standing;
+use crate::operators::versions::{History, Kept, SharedHistory, Slot};
 use crate::operators::view::View;
 use crate::state::{Store, StoreOptions};
 use crate::topology::Wiring;
@@ -75,5 +77,49 @@ impl<K: Key, V: Data> StoreSlot<K, V> {
         let (emission, keeps_before) = wiring.updates(self.node);
         let (name, partition) = (wiring.name(self.node), wiring.partition());
         Standing { name, store, changelog, partition, emission, keeps_before }
+    }
+}
+
+/// As [`StoreSlot`], of a table that keeps its versions.
+pub(super) struct HistorySlot<K: Key, V: Data> {
+    node: NodeId,
+    keep: Duration,
+    shared: Arc<Mutex<Option<Shared<K, V>>>>,
+}
+
+type Shared<K, V> = (SharedStore<Slot<K>, Kept<V>>, SharedHistory<K, V>);
+
+impl<K: Key, V: Data> Clone for HistorySlot<K, V> {
+    fn clone(&self) -> Self {
+        Self { node: self.node, keep: self.keep, shared: Arc::clone(&self.shared) }
+    }
+}
+
+impl<K: Key, V: Data> HistorySlot<K, V> {
+    /// The slot of the table that `node` keeps, each version for `keep` after it was replaced.
+    pub(super) fn of(node: NodeId, keep: Duration) -> Self {
+        Self { node, keep, shared: Arc::default() }
+    }
+
+    /// The versions, for one that looks them up.
+    pub(super) fn share(&self, wiring: &Wiring<'_>) -> SharedHistory<K, V> {
+        self.both(wiring).1
+    }
+
+    fn both(&self, wiring: &Wiring<'_>) -> Shared<K, V> {
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let (store, history) = shared.get_or_insert_with(|| {
+            let store = open(wiring, self.node, false);
+            (store.clone(), SharedHistory::new(History::new(store, self.keep)))
+        });
+        (store.clone(), history.clone())
+    }
+
+    /// Takes the versions for the table's own operator and hands their store to the task.
+    pub(super) fn stand(&self, wiring: &mut Wiring<'_>) -> (SharedHistory<K, V>, Changelog) {
+        let (store, history) = self.both(wiring);
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let changelog = hand_over(wiring, self.node, &store);
+        (history, Changelog::new(changelog, wiring.partition()))
     }
 }

@@ -55,7 +55,7 @@ metrics! {
     DEAD_LETTERS = Counter "dead_letters_total" ["topic"]
         "Records routed to a dead letter topic, by the source topic they came from.";
     LATE_RECORDS = Counter "late_records_total" ["operator"]
-        "Records that an operator refused because their time was closed already.";
+        "Records that came to an operator when their time was over; nearly all operators refuse them.";
     LAG = Gauge "lag_records" ["topic", "partition"]
         "Committed records of an input partition that are not processed yet.";
     WATERMARK = Gauge "watermark_timestamp_seconds" ["topic", "partition"]

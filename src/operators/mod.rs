@@ -47,6 +47,7 @@ pub mod to_stream;
 pub mod top;
 pub mod topic_source;
 pub mod upstreams;
+pub mod versions;
 pub mod view;
 pub mod window;
 
@@ -114,7 +115,7 @@ pub struct Cx {
     pub wall: Timestamp,
     /// Records dropped since the last look, by reason: counted, never silent.
     pub drops: Drops,
-    /// Records that came too late since the last look, by the operator that refused them.
+    /// Records that came too late since the last look, by the operator that they were late for.
     pub late: Vec<(Arc<str>, u64)>,
     /// Whether this task has more to come: what its markers tell the tasks downstream.
     pub activity: Activity,
@@ -159,6 +160,11 @@ impl Cx {
     /// Counts a record that came too late for `operator`.
     pub fn count_late(&mut self, operator: &Arc<str>, reason: DropReason) {
         self.drops.count(reason);
+        self.came_late(operator);
+    }
+
+    /// Counts a record that came too late for `operator`, and was used all the same.
+    pub fn came_late(&mut self, operator: &Arc<str>) {
         match self.late.iter_mut().find(|(of, _)| of == operator) {
             Some((_, count)) => *count += 1,
             None => self.late.push((Arc::clone(operator), 1)),

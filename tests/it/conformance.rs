@@ -23,7 +23,6 @@ const NOT_BUILT_YET: [(&str, &[&str]); 2] = [
         &[
             "foreign-key-inner",
             "foreign-key-left",
-            "stream-versioned-table-inner",
             "table-table-inner",
             "table-table-left",
             "table-table-outer",

@@ -50,6 +50,10 @@ pub(super) const ALL: &[(&str, Declare)] = &[
     ("stream-table-inner", |b| left(b).join(&right(b), |_, left, right| joined(&left, Some(right))).to(OUT)),
     ("stream-table-left", |b| left(b).left_join(&right(b), |_, left, right| joined(&left, right)).to(OUT)),
     ("stream-to-table", |b| b.source(NULLABLE_IN).stream().to_table_with_tombstones().to(OUT)),
+    ("stream-versioned-table-inner", |b| {
+        let right = b.source(Topic::<String, String>::new("right")).versioned_table(Duration::from_secs(60));
+        left(b).join_as_of(&right, |_, left, right| joined(&left, Some(right))).to(OUT);
+    }),
     ("suppress-time-limit", |b| write_counts(&b.source(IN).stream().group_by_key().count().suppress_for(TEN))),
     ("table-filter", |b| b.table(IN).filter(|_, value| number(value) % 2 == 0).to(OUT)),
     ("table-map-values", |b| b.table(IN).map_values(|_, value| format!("x{value}")).to(OUT)),

@@ -1,0 +1,307 @@
+//! `join_as_of` with grace: a record waits until changes of the table that come late have come, and is then joined with the
+//! row as it was at its own time.
+//!
+//! - It waits until the watermark has passed its time and the grace: that of both sides, so a table that is behind is waited
+//!   for, unless it has been silent for so long that it is left out.
+//! - Records go in order of time, of equal times in order of arrival, and before the time that releases them, which is
+//!   passed on late by the grace.
+//! - A record that is further than the grace behind its own source partition does not wait: it is joined at once, and counted
+//!   as late without being dropped.
+//! - Records that wait are in a store with a changelog.
+
+use std::marker::PhantomData;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::held::{Held, Place, range};
+use super::history::SharedHistory;
+use super::join::Lookup;
+use crate::codec::{Data, Key};
+use crate::error::Result;
+use crate::operators::changelog::Changelog;
+use crate::operators::stores::SharedStore;
+use crate::operators::{Change, Cx, DropReason, Out, Push, Signal};
+use crate::record::{InputNumber, Record};
+use crate::state::{Origin, Row};
+use crate::time::Timestamp;
+use crate::window::Closing;
+
+/// How many records are released at once.
+const PORTION: usize = 4096;
+
+const STREAM: usize = 0;
+const TABLE: usize = 1;
+
+/// What the two inputs of the join share.
+pub struct Wait<K: Key, V: Data, T: Data, O, F> {
+    name: Arc<str>,
+    store: SharedStore<Place, Held<K, V>>,
+    changelog: Changelog,
+    table: Lookup<K, T>,
+    grace: Duration,
+    f: Arc<F>,
+    portion: usize,
+    clocks: [Timestamp; 2],
+    /// Inputs that time goes on without.
+    idle: [bool; 2],
+    flushed: [bool; 2],
+    seen: Timestamp,
+    told: Timestamp,
+    /// No record that waits is earlier. It is only a hint: a new task begins with a look at the store.
+    next: Timestamp,
+    made: Vec<Record<K, O>>,
+    out: Out<K, O>,
+}
+
+impl<K, V, T, O, F> Wait<K, V, T, O, F>
+where
+    K: Key,
+    V: Data,
+    T: Data,
+    O: Clone + Send,
+    F: Fn(&K, V, Option<&T>) -> Option<O> + Send + Sync,
+{
+    /// A join with the table that keeps its versions in `history`, whose records wait in `store`.
+    #[must_use]
+    pub fn new(
+        name: Arc<str>,
+        (store, changelog): (SharedStore<Place, Held<K, V>>, Changelog),
+        history: SharedHistory<K, T>,
+        (f, grace): (Arc<F>, Duration),
+        out: Out<K, O>,
+    ) -> Self {
+        Self {
+            name,
+            store,
+            changelog,
+            table: Lookup::new(history),
+            grace,
+            f,
+            portion: PORTION,
+            clocks: [Timestamp::MIN; 2],
+            idle: [false; 2],
+            flushed: [false; 2],
+            seen: Timestamp::MIN,
+            told: Timestamp::MIN,
+            next: Timestamp::MIN,
+            made: Vec::new(),
+            out,
+        }
+    }
+
+    /// Releases so many records at once.
+    #[must_use]
+    pub const fn portion(mut self, portion: usize) -> Self {
+        self.portion = portion;
+        self
+    }
+
+    /// The ends that take the stream's records and the table's changes.
+    #[must_use]
+    pub fn ports(self) -> (WaitPort<K, V, T, O, F, V>, WaitPort<K, V, T, O, F, Change<T>>) {
+        let shared = Arc::new(Mutex::new(self));
+        (WaitPort(Arc::clone(&shared), PhantomData), WaitPort(shared, PhantomData))
+    }
+
+    /// The watermark at which a record goes.
+    fn due(&self, time: Timestamp) -> Timestamp {
+        Closing::after_last(self.grace).at(time)
+    }
+
+    fn advance(&mut self, input: usize, watermark: Timestamp) {
+        self.clocks[input] = self.clocks[input].max(watermark);
+        self.idle[input] = false;
+        self.look();
+    }
+
+    /// The lesser of the two clocks, without one that is idle. While both are, time stands still.
+    fn look(&mut self) {
+        let active = self.clocks.iter().zip(self.idle).filter(|(_, idle)| !idle);
+        if let Some(least) = active.map(|(clock, _)| *clock).min() {
+            self.seen = self.seen.max(least);
+        }
+    }
+
+    fn record(&mut self, record: Record<K, V>, cx: &mut Cx) -> Result<()> {
+        let watermark = record.watermark;
+        let grace = u64::try_from(self.grace.as_millis()).unwrap_or(u64::MAX);
+        if record.value.is_null() {
+            cx.drops.count(DropReason::NullValue);
+        } else if record.behind > grace {
+            cx.came_late(&self.name);
+            let behind = record.behind.saturating_sub(grace);
+            let record = Record { behind, watermark: self.told, ..record };
+            self.table.join(record, &*self.f, &mut self.made, cx)?;
+        } else {
+            self.hold(record)?;
+        }
+        self.advance(STREAM, watermark);
+        Ok(())
+    }
+
+    fn hold(&mut self, record: Record<K, V>) -> Result<()> {
+        let Record { key, value, timestamp, behind, watermark, input, headers } = record;
+        let mut store = self.store.lock();
+        let arrivals = store.touch(&Place::Arrivals)?;
+        let arrival = match store.row(arrivals) {
+            Some(Row { value: Held::Arrivals(count), .. }) => *count,
+            _ => 0,
+        };
+        let origin = Origin { timestamp, behind, watermark, input, headers: headers.clone() };
+        *store.row_mut(arrivals) = Some(Row { value: Held::Arrivals(arrival.wrapping_add(1)), timestamp });
+        *store.origin_mut(arrivals) = origin.clone();
+        let row = store.touch_absent(&Place::At(timestamp, arrival))?;
+        *store.row_mut(row) = Some(Row { value: Held::Record { key, value, behind, headers }, timestamp });
+        *store.origin_mut(row) = origin;
+        self.next = self.next.min(timestamp);
+        Ok(())
+    }
+
+    /// Joins the records that are due, in portions; gives whether that was all.
+    fn release(&mut self, cx: &mut Cx) -> Result<bool> {
+        if self.seen > Timestamp::MIN && self.due(self.next) <= self.seen {
+            let mut budget = self.portion;
+            let (from, to) = range(self.next);
+            let mut scan = self.store.lock().scan(&from, Some(&to));
+            loop {
+                let mut store = self.store.lock();
+                let Some((Place::At(timestamp, arrival), _)) = store.next_row(&mut scan)? else {
+                    self.next = Timestamp::MAX;
+                    break;
+                };
+                let (timestamp, arrival) = (*timestamp, *arrival);
+                self.next = timestamp;
+                if self.due(timestamp) > self.seen {
+                    break;
+                }
+                if budget == 0 {
+                    return Ok(false);
+                }
+                budget -= 1;
+                let row = store.touch(&Place::At(timestamp, arrival))?;
+                *store.origin_mut(row) = Origin { timestamp, input: InputNumber::UNKNOWN, ..Origin::default() };
+                let held = store.row_mut(row).take();
+                drop(store);
+                if let Some(Row { value: Held::Record { key, value, behind, headers }, .. }) = held {
+                    let behind = behind.saturating_sub(u64::try_from(self.grace.as_millis()).unwrap_or(u64::MAX));
+                    let (watermark, input) = (self.told, InputNumber::UNKNOWN);
+                    let record = Record { key, value, timestamp, behind, watermark, input, headers };
+                    self.table.join(record, &*self.f, &mut self.made, cx)?;
+                }
+            }
+        }
+        // Only now may the table forget what was valid at their times.
+        self.table.history.lock().advance(self.table.clock, self.seen);
+        Ok(true)
+    }
+
+    /// First the results, then the time that released them: all of it, or none.
+    fn release_and_tell(&mut self, cx: &mut Cx) {
+        let done = self.release(cx).unwrap_or_else(|error| {
+            cx.stop(error);
+            false
+        });
+        if cx.failed() {
+            return;
+        }
+        self.out.push(&mut self.made, cx);
+        let now = self.seen.minus(self.grace);
+        if !done {
+            cx.more_to_do();
+        } else if now > self.told && !cx.failed() {
+            self.told = now;
+            self.out.signal(Signal::Watermark(now), cx);
+        }
+    }
+
+    fn signal(&mut self, input: usize, signal: Signal, cx: &mut Cx) {
+        match signal {
+            Signal::Watermark(watermark) => {
+                self.advance(input, watermark);
+                self.release_and_tell(cx);
+            }
+            Signal::Idle => {
+                self.idle[input] = true;
+                self.look();
+                self.release_and_tell(cx);
+                if self.idle == [true; 2] {
+                    self.out.signal(Signal::Idle, cx);
+                }
+            }
+            Signal::Flush => {
+                self.flushed[input] = true;
+                if self.flushed != [true; 2] {
+                    return;
+                }
+                self.flushed = [false; 2];
+                self.release_and_tell(cx);
+                self.changelog.flush(&mut self.store.lock(), cx, |_| ());
+                if !cx.failed() {
+                    self.out.signal(Signal::Flush, cx);
+                }
+            }
+        }
+    }
+}
+
+/// One end of a [`Wait`], for records with values `I`.
+pub struct WaitPort<K: Key, V: Data, T: Data, O, F, I>(Arc<Mutex<Wait<K, V, T, O, F>>>, PhantomData<fn(I)>);
+
+impl<K: Key, V: Data, T: Data, O, F, I> WaitPort<K, V, T, O, F, I> {
+    fn lock(&self) -> MutexGuard<'_, Wait<K, V, T, O, F>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The stream's end.
+impl<K, V, T, O, F> Push<K, V> for WaitPort<K, V, T, O, F, V>
+where
+    K: Key,
+    V: Data,
+    T: Data,
+    O: Clone + Send,
+    F: Fn(&K, V, Option<&T>) -> Option<O> + Send + Sync,
+{
+    fn push(&mut self, batch: &mut Vec<Record<K, V>>, cx: &mut Cx) {
+        let mut wait = self.lock();
+        for record in batch.drain(..) {
+            if let Err(error) = wait.record(record, cx) {
+                return cx.stop(error);
+            }
+            // After each record, not after the batch: a late one that follows is behind what is due by now.
+            wait.release_and_tell(cx);
+            if cx.failed() {
+                return;
+            }
+        }
+    }
+
+    fn signal(&mut self, signal: Signal, cx: &mut Cx) {
+        self.lock().signal(STREAM, signal, cx);
+    }
+}
+
+/// The table's end: its changes are looked up where they are kept, and only move time.
+impl<K, V, T, O, F> Push<K, Change<T>> for WaitPort<K, V, T, O, F, Change<T>>
+where
+    K: Key,
+    V: Data,
+    T: Data,
+    O: Clone + Send,
+    F: Fn(&K, V, Option<&T>) -> Option<O> + Send + Sync,
+{
+    fn push(&mut self, batch: &mut Vec<Record<K, Change<T>>>, cx: &mut Cx) {
+        let mut wait = self.lock();
+        for change in batch.drain(..) {
+            wait.advance(TABLE, change.watermark);
+            wait.release_and_tell(cx);
+            if cx.failed() {
+                return;
+            }
+        }
+    }
+
+    fn signal(&mut self, signal: Signal, cx: &mut Cx) {
+        self.lock().signal(TABLE, signal, cx);
+    }
+}
