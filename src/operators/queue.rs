@@ -206,6 +206,8 @@ pub struct TypedSource<K, V, D> {
     /// What downstream has been told of it.
     told: Timestamp,
     activity: Activity,
+    /// True where the tasks upstream were idle when this one started, and nobody downstream has been told.
+    owes_idle: bool,
     /// What is known of the tasks upstream after what has been pushed.
     upstreams: Upstreams,
     pace: Pace,
@@ -231,6 +233,7 @@ impl<K, V, D: Decode<K, V>> TypedSource<K, V, D> {
             watermark: Timestamp::MIN,
             told: Timestamp::MIN,
             activity: Activity::Active,
+            owes_idle: false,
             upstreams: Upstreams::default(),
             pace,
             silent_since: None,
@@ -383,6 +386,10 @@ where
             self.told = self.watermark;
             self.out.signal(Signal::Watermark(self.told), cx);
         }
+        // After the watermark, which would take it back.
+        if std::mem::take(&mut self.owes_idle) && self.activity == Activity::Idle {
+            self.out.signal(Signal::Idle, cx);
+        }
     }
 
     fn tick(&mut self, elapsed: Duration, wall: Timestamp, caught_up: bool, cx: &mut Cx) -> bool {
@@ -455,6 +462,7 @@ where
         self.queue.upstreams = self.upstreams.clone();
         // Whether there is more is looked at anew; only what the tasks upstream said still holds.
         self.activity = if upstream.is_empty() { Activity::Active } else { activity };
+        self.owes_idle = self.activity == Activity::Idle;
         self.position = (offset, index);
         self.resume = Some((offset, index));
     }

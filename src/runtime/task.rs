@@ -144,6 +144,10 @@ impl Task {
     /// number of records it processed.
     pub(crate) fn step(&mut self, max: usize, wall: Timestamp) -> Result<usize, Stop> {
         self.cx.wall = wall;
+        // What was known of time when the task started holds before its first record, as it did before the commit.
+        for input in &mut self.inputs {
+            input.port.tell_time(&mut self.cx);
+        }
         let mut done = self.go_on()?;
         for clock in &mut self.clocks {
             if clock.due().is_none_or(|due| due <= wall) && clock.tick(&mut self.cx) {
@@ -396,7 +400,7 @@ impl Task {
     /// The running transaction has been committed: what it did counts from now on.
     pub(crate) fn committed(&mut self) {
         let (drops, late) = (self.cx.drops.take(), std::mem::take(&mut self.cx.late));
-        if let Some(input) = self.inputs.first().filter(|_| drops != Drops::default()) {
+        if let Some(input) = self.inputs.first().filter(|_| drops != Drops::default() || !late.is_empty()) {
             input.meters.drops.add(&drops);
             input.meters.count_late(late);
         }

@@ -20,13 +20,13 @@ use crate::{Builder, Data, Emission, Json, NoKey, Topic};
 
 /// A change of the table, or a record of the stream.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-struct Event {
+pub(super) struct Event {
     /// No other event has it.
-    id: u64,
-    key: String,
-    time: i64,
+    pub(super) id: u64,
+    pub(super) key: String,
+    pub(super) time: i64,
     /// Deletes the row; of a stream's record, it has no value.
-    null: bool,
+    pub(super) null: bool,
 }
 
 impl Data for Event {
@@ -35,14 +35,14 @@ impl Data for Event {
 
 /// What came of a record: its id, and that of the row it met.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
-struct Met(u64, Option<u64>);
+pub(super) struct Met(pub(super) u64, pub(super) Option<u64>);
 
 impl Data for Met {
     type Codec = Json;
 }
 
-const KEYS: [&str; 4] = ["a", "b", "c", "d"];
-const NEVER: Duration = Duration::from_hours(24 * 365);
+pub(super) const KEYS: [&str; 4] = ["a", "b", "c", "d"];
+pub(super) const NEVER: Duration = Duration::from_hours(24 * 365);
 
 /// How the two sides come to the join.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,7 +127,7 @@ const KEYLESS_STREAM: Topic<NoKey, Event> = Topic::new("stream");
 const MET: Topic<String, Met> = Topic::new("met");
 
 /// What a side is without a value that is null.
-fn present(event: Event) -> Option<Event> {
+pub(super) fn present(event: Event) -> Option<Event> {
     Some(event).filter(|event| !event.null)
 }
 

@@ -7,6 +7,8 @@ pub mod driver;
 #[cfg(test)]
 mod global_simulation;
 #[cfg(test)]
+mod join_as_of;
+#[cfg(test)]
 mod join_order;
 #[cfg(test)]
 mod replay;
