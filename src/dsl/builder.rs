@@ -273,7 +273,6 @@ impl<K: Data, V: Data, KC, VC, E> Source<K, V, KC, VC, E> {
     }
 
     /// The same topic, in which a null value deletes a row.
-    #[expect(clippy::type_complexity, reason = "the types are those of the source")]
     fn with_tombstones(self) -> Source<K, Option<V>, KC, Nullable<VC>, OrStamped<E>> {
         let Self { graph, topic, location, event_time, pace, ahead, policy } = self;
         let topic = Topic::owned(topic.name().to_owned());

@@ -250,7 +250,7 @@ impl<K: Key, V: Data> Stream<K, V> {
                     let (name, waiting) = (wiring.name(id), store(wiring, id, false));
                     let by = (Arc::clone(&f), grace);
                     let wait = Wait::new(name, waiting, slot.share(wiring), by, below.take());
-                    let (records, changes) = wait.ports();
+                    let (records, changes) = wait.ends();
                     above.join(Box::new(records));
                     versions.join(Box::new(changes));
                 }),
@@ -260,5 +260,95 @@ impl<K: Key, V: Data> Stream<K, V> {
             stream.graph.borrow_mut().agree(Some(node), format!("grace {grace:?}"));
         }
         Stream::new(stream.graph, node, edge, false)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Driver, text};
+    use super::*;
+    use crate::{Builder, Topic};
+
+    const TABLE: Topic<String, String> = Topic::new("table");
+    const STREAM: Topic<String, String> = Topic::new("stream");
+    const OUT: Topic<String, String> = Topic::new("out");
+    const MINUTE: Duration = Duration::from_mins(1);
+
+    #[test]
+    fn a_grace_longer_than_the_history_is_a_mistake_with_both_lines() {
+        let b = Builder::new("test");
+        let table = b.source(TABLE).versioned_table(MINUTE);
+        let at = line!() + 1;
+        let waits = table.with_grace(2 * MINUTE);
+        b.source(STREAM).stream().join_as_of(&waits, |_, _, row| row.clone()).to(OUT);
+        let Err(mistakes) = b.build() else { panic!("it is a mistake") };
+        let mistakes: Vec<_> = mistakes.iter().collect();
+        assert_eq!(mistakes.len(), 1);
+        let lines = [mistakes[0].at, mistakes[0].and].map(|at| at.unwrap().line());
+        assert_eq!(lines, [at, at - 2]);
+        assert!(mistakes[0].message.contains("grace of 120s is longer than the table's history of 60s"));
+    }
+
+    #[test]
+    fn tables_of_another_builder_are_a_mistake_of_both() {
+        let (b, other) = (Builder::new("one"), Builder::new("other"));
+        let table = other.source(TABLE).versioned_table(MINUTE);
+        b.source(STREAM).stream().join_as_of(&table, |_, _, row| row.clone()).to(OUT);
+        assert!(b.build().is_err() && other.build().is_err());
+    }
+
+    #[test]
+    fn history_and_grace_are_agreed_on_by_the_members_of_a_group() {
+        let of = |history, grace| {
+            let b = Builder::new("test");
+            let table = b.source(TABLE).versioned_table(history).with_grace(grace);
+            b.source(STREAM).stream().join_as_of(&table, |_, _, row| row.clone()).named("joined").to(OUT);
+            b.build().unwrap().plan().fingerprint
+        };
+        assert_ne!(of(MINUTE, MINUTE), of(2 * MINUTE, MINUTE));
+        assert_ne!(of(2 * MINUTE, MINUTE), of(2 * MINUTE, 2 * MINUTE));
+    }
+
+    #[test]
+    fn the_latest_versions_are_a_table_like_any_other() {
+        let b = Builder::new("test");
+        let table = b.source(TABLE).versioned_table(MINUTE).named("versions");
+        let long = table.latest().filter(|_, value| value.len() > 1);
+        long.to(OUT);
+        let joined = |_: &String, record: String, row: &String| format!("{record}{row}");
+        b.source(STREAM).stream().join(&long, joined).to(Topic::<String, String>::new("joined"));
+        let mut driver = Driver::new(&b.build().unwrap());
+        for (value, time) in [("aa", 10), ("b", 5), ("cc", 7), ("d", 20)] {
+            driver.send("table", text("k", value, time));
+            driver.send("stream", text("k", "1", time));
+            driver.run();
+        }
+        // A change that is not the newest is not handed on; the last one does not pass the filter any more.
+        assert_eq!(driver.texts("out"), ["k=aa@10", "k=-@20"]);
+        assert_eq!(driver.texts("joined"), ["k=1aa@10", "k=1aa@5", "k=1aa@7"]);
+        assert_eq!(driver.stores(0), [("versions".to_owned(), "app-versions-changelog".to_owned())]);
+    }
+
+    #[test]
+    fn several_joins_look_up_one_table_with_and_without_grace() {
+        let b = Builder::new("test");
+        let table = b.source(TABLE).versioned_table(MINUTE);
+        let stream = b.source(STREAM).stream();
+        let joined = |_: &String, record: String, row: &String| format!("{record}{row}");
+        stream.join_as_of(&table, joined).to(OUT);
+        let waited = stream.join_as_of(&table.with_grace(Duration::from_millis(10)), joined).named("waited");
+        waited.to(Topic::<String, String>::new("waited"));
+        let mut driver = Driver::new(&b.build().unwrap());
+        for (topic, value, time) in
+            [("table", "a", 1), ("stream", "1", 5), ("table", "b", 12), ("table", "c", 4), ("stream", "2", 12)]
+        {
+            driver.send(topic, text("k", value, time));
+            driver.run();
+        }
+        assert_eq!(driver.texts("out"), ["k=1a@5", "k=2b@12"]);
+        assert!(driver.texts("waited").is_empty());
+        driver.send("table", text("k", "d", 16));
+        driver.send("stream", text("k", "3", 16));
+        assert_eq!(driver.run().texts("waited"), ["k=1c@5"]);
     }
 }

@@ -23,4 +23,4 @@ pub use history::{History, Latest, Put, SharedHistory};
 pub use join::JoinAsOf;
 pub use row::{Kept, Slot};
 pub use table::Versions;
-pub use wait::{Wait, WaitPort};
+pub use wait::{Changes, Records, Wait};

@@ -58,9 +58,9 @@ impl Push<String, (i64, Option<i64>)> for Results {
     }
 }
 
-struct Changes(Arc<Mutex<Seen>>);
+struct Told(Arc<Mutex<Seen>>);
 
-impl Push<String, Change<i64>> for Changes {
+impl Push<String, Change<i64>> for Told {
     fn push(&mut self, batch: &mut Vec<Record<String, Change<i64>>>, _: &mut Cx) {
         let change = |record: Record<String, Change<i64>>| (record.key, record.value.new, record.timestamp.millis());
         self.0.lock().unwrap().latest.extend(batch.drain(..).map(change));
@@ -109,10 +109,7 @@ struct Task {
     records: Box<dyn Push<String, Option<i64>>>,
 }
 
-fn out<V: 'static>(end: impl Push<String, V> + 'static) -> Out<String, V>
-where
-    V: Clone,
-{
+fn out<V: Clone + 'static>(end: impl Push<String, V> + 'static) -> Out<String, V> {
     let edge = Edge::new();
     edge.join(Box::new(end));
     edge.take()
@@ -134,12 +131,12 @@ fn task(state: &TaskState, rules: Rules, seen: &Arc<Mutex<Seen>>) -> Task {
             let waiting: SharedStore<Place, Held<String, Option<i64>>> = store(state, "waiting");
             let waiting = (waiting, log("waiting"));
             let wait = Wait::new("wait".into(), waiting, history.clone(), (f, millis(grace)), results);
-            let (records, changes) = wait.portion(rules.portion).ports();
+            let (records, changes) = wait.portion(rules.portion).ends();
             edge.join(Box::new(changes));
             Box::new(records)
         }
     };
-    edge.join(Box::new(Changes(Arc::clone(seen))));
+    edge.join(Box::new(Told(Arc::clone(seen))));
     let of = Arc::new(|value: Option<i64>| value);
     let versions = Versions::new("versions".into(), (history, log("versions")), of, false, edge.take());
     Task { changes: Box::new(versions), records }
@@ -242,7 +239,7 @@ fn interleaved(
     changes: Vec<Record<String, Option<i64>>>,
     records: Vec<Record<String, Option<i64>>>,
 ) -> Vec<Event> {
-    let chance = [0.0, 0.1, 0.5, 0.9, 1.0][random.random_range(0..5)];
+    let table_first = [0.0, 0.1, 0.5, 0.9, 1.0][random.random_range(0..5)];
     let (mut changes, mut records) = (changes.into_iter().peekable(), records.into_iter().peekable());
     let mut events = Vec::new();
     loop {
@@ -250,7 +247,7 @@ fn interleaved(
             (None, None) => return events,
             (Some(_), None) => true,
             (None, Some(_)) => false,
-            (Some(_), Some(_)) => random.random_bool(chance),
+            (Some(_), Some(_)) => random.random_bool(table_first),
         };
         events.extend(if change { changes.next().map(Event::Change) } else { records.next().map(Event::Record) });
     }
@@ -387,11 +384,11 @@ fn rows(state: &TaskState) -> usize {
 }
 
 fn compare(seed: u64, rules: Rules, events: &[Event]) -> Naive {
-    let (seen, cx, state) = run(events, rules, seed);
+    let (output, cx, state) = run(events, rules, seed);
     let naive = Naive::of(rules, events);
-    assert_eq!(seen.met, naive.met, "seed {seed}, {rules:?}");
-    assert_eq!(seen.latest, naive.latest, "seed {seed}, {rules:?}");
-    assert_eq!(seen.behind, [], "seed {seed}, {rules:?}: behind the watermark that was told");
+    assert_eq!(output.met, naive.met, "seed {seed}, {rules:?}");
+    assert_eq!(output.latest, naive.latest, "seed {seed}, {rules:?}");
+    assert_eq!(output.behind, [], "seed {seed}, {rules:?}: behind the watermark that was told");
     let late: u64 = cx.late.iter().filter(|(of, _)| &**of == "wait").map(|(_, count)| count).sum();
     let counts = [DropReason::JoinMiss, DropReason::NullValue, DropReason::Late, DropReason::Expired]
         .map(|reason| cx.drops.get(reason));
@@ -442,9 +439,9 @@ fn with_grace_every_record_meets_the_true_row_if_no_change_is_further_out_of_ord
         }
         expected.sort_by_key(|(arrival, (_, _, time))| (*time, *arrival));
         let expected: Vec<Met> = expected.into_iter().map(|(_, met)| met).collect();
-        let (seen, cx, state) = run(&interleaved(&mut random, changes, records), rules, seed);
-        assert_eq!(seen.met, expected, "seed {seed}, {rules:?}");
-        assert_eq!(seen.behind, [], "seed {seed}, {rules:?}: behind the watermark that was told");
+        let (output, cx, state) = run(&interleaved(&mut random, changes, records), rules, seed);
+        assert_eq!(output.met, expected, "seed {seed}, {rules:?}");
+        assert_eq!(output.behind, [], "seed {seed}, {rules:?}: behind the watermark that was told");
         assert_eq!((cx.late.len(), cx.drops.get(DropReason::Late)), (0, 0), "seed {seed}: nothing is late");
         rows(&state);
         met += expected.len();

@@ -9,7 +9,6 @@
 //!   as late without being dropped.
 //! - Records that wait are in a store with a changelog.
 
-use std::marker::PhantomData;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -98,9 +97,10 @@ where
 
     /// The ends that take the stream's records and the table's changes.
     #[must_use]
-    pub fn ports(self) -> (WaitPort<K, V, T, O, F, V>, WaitPort<K, V, T, O, F, Change<T>>) {
-        let shared = Arc::new(Mutex::new(self));
-        (WaitPort(Arc::clone(&shared), PhantomData), WaitPort(shared, PhantomData))
+    #[expect(clippy::type_complexity, reason = "many type parameters, and a simple shape")]
+    pub fn ends(self) -> (Records<K, V, T, O, F>, Changes<K, V, T, O, F>) {
+        let shared = Shared(Arc::new(Mutex::new(self)));
+        (Records(shared.clone()), Changes(shared))
     }
 
     /// The watermark at which a record goes.
@@ -244,17 +244,29 @@ where
     }
 }
 
-/// One end of a [`Wait`], for records with values `I`.
-pub struct WaitPort<K: Key, V: Data, T: Data, O, F, I>(Arc<Mutex<Wait<K, V, T, O, F>>>, PhantomData<fn(I)>);
+/// A [`Wait`] as its two ends share it. Never contended: a task runs on one thread.
+#[expect(clippy::type_complexity, reason = "many type parameters, and a simple shape")]
+struct Shared<K: Key, V: Data, T: Data, O, F>(Arc<Mutex<Wait<K, V, T, O, F>>>);
 
-impl<K: Key, V: Data, T: Data, O, F, I> WaitPort<K, V, T, O, F, I> {
+impl<K: Key, V: Data, T: Data, O, F> Shared<K, V, T, O, F> {
     fn lock(&self) -> MutexGuard<'_, Wait<K, V, T, O, F>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+impl<K: Key, V: Data, T: Data, O, F> Clone for Shared<K, V, T, O, F> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
 /// The stream's end.
-impl<K, V, T, O, F> Push<K, V> for WaitPort<K, V, T, O, F, V>
+pub struct Records<K: Key, V: Data, T: Data, O, F>(Shared<K, V, T, O, F>);
+
+/// The table's end: its changes are looked up where they are kept, and only move time.
+pub struct Changes<K: Key, V: Data, T: Data, O, F>(Shared<K, V, T, O, F>);
+
+impl<K, V, T, O, F> Push<K, V> for Records<K, V, T, O, F>
 where
     K: Key,
     V: Data,
@@ -263,7 +275,7 @@ where
     F: Fn(&K, V, Option<&T>) -> Option<O> + Send + Sync,
 {
     fn push(&mut self, batch: &mut Vec<Record<K, V>>, cx: &mut Cx) {
-        let mut wait = self.lock();
+        let mut wait = self.0.lock();
         for record in batch.drain(..) {
             if let Err(error) = wait.record(record, cx) {
                 return cx.stop(error);
@@ -277,12 +289,11 @@ where
     }
 
     fn signal(&mut self, signal: Signal, cx: &mut Cx) {
-        self.lock().signal(STREAM, signal, cx);
+        self.0.lock().signal(STREAM, signal, cx);
     }
 }
 
-/// The table's end: its changes are looked up where they are kept, and only move time.
-impl<K, V, T, O, F> Push<K, Change<T>> for WaitPort<K, V, T, O, F, Change<T>>
+impl<K, V, T, O, F> Push<K, Change<T>> for Changes<K, V, T, O, F>
 where
     K: Key,
     V: Data,
@@ -291,7 +302,7 @@ where
     F: Fn(&K, V, Option<&T>) -> Option<O> + Send + Sync,
 {
     fn push(&mut self, batch: &mut Vec<Record<K, Change<T>>>, cx: &mut Cx) {
-        let mut wait = self.lock();
+        let mut wait = self.0.lock();
         for change in batch.drain(..) {
             wait.advance(TABLE, change.watermark);
             wait.release_and_tell(cx);
@@ -302,6 +313,6 @@ where
     }
 
     fn signal(&mut self, signal: Signal, cx: &mut Cx) {
-        self.lock().signal(TABLE, signal, cx);
+        self.0.lock().signal(TABLE, signal, cx);
     }
 }
