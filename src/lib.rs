@@ -23,7 +23,7 @@ pub use broker::kafka::KafkaBroker;
 pub use broker::memory::MemoryBroker;
 pub use broker::{Broker, Guarantee};
 pub use codec::{Codec, CodecError, Data, Json, Key, NoKey};
-pub use dsl::{Builder, GlobalTable, Grouped, Stream, Table, Topic, VersionedTable};
+pub use dsl::{Builder, GlobalTable, Grouped, GroupedTable, Stream, Table, Topic, VersionedTable};
 pub use error::{Error, ErrorKind, Place, Result};
 pub use operators::source::BadInput;
 pub use operators::{Emission, Reject};

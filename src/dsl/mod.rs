@@ -37,6 +37,9 @@ mod global;
 #[cfg(test)]
 mod global_tests;
 mod grouped;
+mod grouped_table;
+#[cfg(test)]
+mod grouped_table_tests;
 mod join;
 mod process;
 mod route;
@@ -67,6 +70,7 @@ pub use builder::{Builder, Source};
 pub use cogroup::{Cogrouped, CogroupedBy};
 pub use global::GlobalTable;
 pub use grouped::Grouped;
+pub use grouped_table::GroupedTable;
 pub use process::Setup;
 pub use route::Repartition;
 pub use stream::{Item, Stream};

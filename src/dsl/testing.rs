@@ -57,11 +57,11 @@ impl Driver {
     pub(crate) fn with(topology: &Topology, partitions: u32, options: &TaskOptions) -> Self {
         let counts = topology.sources().into_iter().map(|topic| (topic.to_owned(), partitions)).collect();
         let layout = topology.layout("app", &Renames::default(), &counts).unwrap();
-        let state = TaskState::in_memory("test");
         let mut tasks = Vec::new();
         for (sub, of) in layout.subs.iter().enumerate() {
             for partition in 0..of.partitions {
                 let id = TaskId { sub, partition };
+                let state = TaskState::in_memory("test");
                 let wired = topology.task(&TaskContext { layout: &layout, task: id, state: &state, options });
                 let mut cx = Cx::default();
                 cx.wall = Timestamp::from_millis(1_000_000);

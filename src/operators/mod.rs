@@ -10,6 +10,7 @@ pub mod branch;
 pub mod changelog;
 pub mod combine;
 pub mod dedup;
+pub mod delta;
 pub mod filter;
 pub mod flat_map;
 #[cfg(test)]
@@ -25,6 +26,7 @@ pub mod peek;
 pub mod process;
 pub mod processor;
 pub mod queue;
+pub mod regroup;
 pub mod repartition;
 pub mod require_key;
 #[cfg(test)]
@@ -37,6 +39,7 @@ pub mod stores;
 pub mod stream_join;
 pub mod suppress;
 pub mod table_filter;
+pub mod table_fold;
 pub mod table_join;
 pub mod table_map;
 pub mod table_out;
@@ -243,11 +246,13 @@ pub enum DropReason {
     TooFarAhead,
     /// An inner join found no partner.
     JoinMiss,
+    /// A value was to be taken back from a group that has none.
+    NothingToTakeBack,
 }
 
 impl DropReason {
     /// All reasons.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Unreadable,
         Self::NullKey,
         Self::NullValue,
@@ -264,6 +269,7 @@ impl DropReason {
         Self::Duplicate,
         Self::TooFarAhead,
         Self::JoinMiss,
+        Self::NothingToTakeBack,
     ];
 
     /// The label's value.
@@ -286,6 +292,7 @@ impl DropReason {
             Self::Duplicate => "duplicate",
             Self::TooFarAhead => "too_far_ahead",
             Self::JoinMiss => "join_miss",
+            Self::NothingToTakeBack => "nothing_to_take_back",
         }
     }
 }

@@ -9,7 +9,7 @@ use millstream::dsl::{Cogrouped, Setup, WindowedBy, Windowing};
 use millstream::operators::Reject;
 use millstream::operators::processor::{Context, Processor, Stored, Timer};
 use millstream::window::{HoppingWindows, JoinWindow, SessionWindows, SlidingWindows, TumblingWindows, Windowed};
-use millstream::{BadInput, Builder, Data, GlobalTable, Grouped, Record, Stream, Table, Timestamp, Topic, Topology};
+use millstream::{BadInput, Builder, Data, GlobalTable, Grouped, GroupedTable, Record, Stream, Table, Timestamp, Topic, Topology};
 
 /// The stateless topologies get no nulls.
 const IN: Topic<String, String> = Topic::new("in");
@@ -56,6 +56,8 @@ pub(super) const ALL: &[(&str, Declare)] = &[
     }),
     ("suppress-time-limit", |b| write_counts(&b.source(IN).stream().group_by_key().count().suppress_for(TEN))),
     ("table-filter", |b| b.table(IN).filter(|_, value| number(value) % 2 == 0).to(OUT)),
+    ("table-group-by-count", |b| write_counts(&rows_by_third(b).count())),
+    ("table-group-by-sum", table_group_by_sum),
     ("table-map-values", |b| b.table(IN).map_values(|_, value| format!("x{value}")).to(OUT)),
     ("tumbling-count", |b| counts(&grouped(b).windowed(TumblingWindows::of(TEN)))),
     ("tumbling-count-final", |b| write_windows(&grouped(b).windowed(TUMBLING).count().until_close())),
@@ -149,6 +151,19 @@ fn aggregate_concat(b: &Builder) {
 
 fn group_by_new_key_count(b: &Builder) {
     write_counts(&b.source(IN).stream().group_by(|_, value| format!("g{}", number(value) % 3)).count());
+}
+
+fn rows_by_third(b: &Builder) -> GroupedTable<String, String> {
+    b.table(IN).group_by(|_, value| format!("g{}", number(value) % 3))
+}
+
+fn table_group_by_sum(b: &Builder) {
+    let sums = rows_by_third(b).aggregate(
+        || 0,
+        |_, sum: &mut i64, value| *sum += number(&value),
+        |_, sum, value| *sum -= number(&value),
+    );
+    sums.map_values(|_, sum| sum.to_string()).to(OUT);
 }
 
 fn repartition_count(b: &Builder) {
