@@ -263,6 +263,35 @@ impl<K: Data, V: Data, KC, VC, E> Source<K, V, KC, VC, E> {
     /// The newest value of a key is then the one with the latest event time.
     #[track_caller]
     pub fn versioned_table(self, history: Duration) -> VersionedTable<K, V>
+        self.changes().latest("table", |value| value)
+    }
+
+    /// As [`table`](Self::table), and the newest value is the one with the largest event time, however the records come: an
+    /// older one does not overwrite it and is counted as `out_of_date`, and does not bring back what was deleted, which is
+    /// remembered until time is `remember` past it; as [`to_table_by_time`](Stream::to_table_by_time).
+    ///
+    /// The time of a deletion is the record's own, since it has no value to take another from.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use millstream::testing::Driver;
+    /// # use millstream::{Builder, Topic};
+    /// # const PRICES: Topic<String, Option<i64>> = Topic::new("prices");
+    /// # const NOW: Topic<String, Option<i64>> = Topic::new("now");
+    /// let b = Builder::new("now");
+    /// let prices = b.source(Topic::<String, i64>::new("prices")).out_of_order_by(Duration::from_secs(60));
+    /// prices.table_by_time(Duration::MAX).to_stream().to(NOW);
+    /// let mut driver = Driver::builder(b.build()?).start()?;
+    /// for (price, time) in [(Some(80), 1_000), (None, 3_000), (Some(90), 2_000)] {
+    ///     driver.send(&PRICES, &"tea".to_owned(), &price, time)?;
+    ///     driver.settle()?;
+    /// }
+    /// let told: Vec<_> = driver.take_values(&NOW)?.into_iter().map(|(_, price)| price).collect();
+    /// assert_eq!(told, [Some(80), None]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[track_caller]
+    pub fn table_by_time(self, remember: Duration) -> Table<K, V>
     where
         K: Key,
         KC: Codec<K> + Default,
@@ -274,10 +303,21 @@ impl<K: Data, V: Data, KC, VC, E> Source<K, V, KC, VC, E> {
 
     /// The same topic, in which a null value deletes a row.
     fn with_tombstones(self) -> Source<K, Option<V>, KC, Nullable<VC>, OrStamped<E>> {
+        self.changes().latest_by_time("table", remember, |value| value)
+    }
+
+    /// The records of the topic, of which a null value deletes.
+    fn changes(self) -> Stream<K, Option<V>>
+    where
+        KC: Codec<K> + Default,
+        VC: Codec<V> + Default,
+        E: EventTime<K, V>,
+    {
         let Self { graph, topic, location, event_time, pace, ahead, policy } = self;
         let topic = Topic::owned(topic.name().to_owned());
         let event_time = OrStamped(event_time);
         Source { graph, topic, location, event_time, pace, ahead, policy }
+        Source { graph, topic, location, event_time, pace, ahead, policy }.stream()
     }
 
     fn with_time<E2>(self, event_time: E2) -> Source<K, V, KC, VC, E2> {

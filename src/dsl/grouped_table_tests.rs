@@ -158,7 +158,7 @@ fn life(seed: u64) -> Result<(), String> {
             let partition = Some(partition_of(key.as_bytes(), partitions));
             SimulatedInput { source: 0, partition, key: Some(key.into_bytes()), value, timestamp }
         }),
-        steps: 300,
+        steps: 200,
         inputs: 60,
         backlog: 0,
         refusals: false,

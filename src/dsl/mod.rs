@@ -43,6 +43,7 @@ mod grouped_table_tests;
 mod join;
 mod process;
 mod route;
+mod state;
 mod stateful;
 mod stateless;
 mod stream;
@@ -55,6 +56,8 @@ mod suppressed;
 mod table;
 #[cfg(test)]
 mod table_tests;
+#[cfg(test)]
+mod table_time_tests;
 mod tables;
 #[cfg(test)]
 pub(crate) mod testing;

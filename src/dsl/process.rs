@@ -10,6 +10,7 @@ use crate::operators::changelog::Changelog;
 use crate::operators::process::{Asked, Owned, Process};
 use crate::operators::processor::{Processor, Schedule, Stored, Timer, TimerKind};
 use crate::operators::stores::{SharedStore, StoreHandle, StorePort};
+use crate::operators::value_processor::{KeepingKey, ValueProcessor};
 use crate::operators::{Edge, Out};
 use crate::state::{Store, StoreOptions};
 use crate::topology::Wiring;
@@ -96,6 +97,63 @@ impl<'a, 'b> Setup<'a, 'b> {
 }
 
 impl<K: Item, V: Item> Stream<K, V> {
+    /// As [`process`](Self::process), of a [`ValueProcessor`]: it forwards values with the key of the record that it
+    /// processes and no other, as its type says, so that what is grouped below it needs no shuffle.
+    ///
+    /// ```
+    /// use millstream::operators::Reject;
+    /// use millstream::operators::processor::Stored;
+    /// use millstream::operators::value_processor::{ValueContext, ValueProcessor};
+    /// use millstream::testing::Driver;
+    /// use millstream::{Builder, Record, Topic};
+    ///
+    /// const PRICES: Topic<String, i64> = Topic::new("prices");
+    /// const RISES: Topic<String, i64> = Topic::new("rises");
+    /// const COUNTS: Topic<String, u64> = Topic::new("counts");
+    ///
+    /// /// By how much a price has risen, where it has.
+    /// struct Rise { last: Stored<String, i64> }
+    ///
+    /// impl ValueProcessor<String, i64> for Rise {
+    ///     type Value = i64;
+    ///
+    ///     fn process(
+    ///         &self,
+    ///         record: Record<String, i64>,
+    ///         cx: &mut ValueContext<'_, '_, String, i64>,
+    ///     ) -> Result<(), Reject> {
+    ///         let last = cx.get(&self.last, &record.key);
+    ///         cx.put(&self.last, &record.key, record.value);
+    ///         if let Some(rise) = last.map(|last| record.value - last).filter(|rise| *rise > 0) {
+    ///             cx.forward(rise);
+    ///         }
+    ///         Ok(())
+    ///     }
+    /// }
+    ///
+    /// let b = Builder::new("rises");
+    /// let rises = b.source(PRICES).stream().process_values(|setup| Rise { last: setup.store("last-price") });
+    /// rises.to(RISES);
+    /// rises.group_by_key().count().to(COUNTS);
+    /// let topology = b.build()?;
+    /// assert_eq!(topology.plan().repartitions.len(), 0);
+    /// let mut driver = Driver::builder(topology).start()?;
+    /// for price in [80, 90, 85, 86] {
+    ///     driver.send(&PRICES, &"tea".to_owned(), &price, 0)?;
+    /// }
+    /// driver.settle()?;
+    /// assert_eq!(driver.take_values(&RISES)?, [("tea".to_owned(), 10), ("tea".to_owned(), 1)]);
+    /// assert_eq!(driver.take_values(&COUNTS)?, [("tea".to_owned(), 2)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[track_caller]
+    pub fn process_values<P: ValueProcessor<K, V>>(
+        &self,
+        make: impl Fn(&mut Setup<'_, '_>) -> P + Send + Sync + 'static,
+    ) -> Stream<K, P::Value> {
+        Stream { rekeyed: self.rekeyed, ..self.process(move |setup| KeepingKey(make(setup))) }
+    }
+
     /// A processor of the user's own: `make` is called once for the plan and once for each task, and must ask for the same
     /// every time. What it forwards may have any key: what is grouped below it is shuffled.
     ///

@@ -1,17 +1,20 @@
 //! The store of an operator, while its task is made.
 
+use std::panic::Location;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::codec::{Data, Key};
 use crate::operators::changelog::Changelog;
+use crate::operators::expiry::Expiry;
 use crate::operators::stores::{SharedStore, StoreHandle};
 use crate::operators::table_out::Standing;
 use crate::operators::versions::{History, Kept, SharedHistory, Slot};
+use crate::operators::timed::Timed;
 use crate::operators::view::View;
 use crate::state::{Store, StoreOptions};
 use crate::topology::Wiring;
-use crate::topology::graph::NodeId;
+use crate::topology::graph::{Graph, Node, NodeId, NodeKind};
 
 /// Makes the store of node `id` and hands it to the task.
 pub(super) fn store<K: Key, V: Data>(
@@ -34,6 +37,22 @@ fn hand_over<K: Key, V: Data>(wiring: &mut Wiring<'_>, id: NodeId, store: &Share
     let (name, changelog) = (wiring.name(id), wiring.changelog(id));
     wiring.add_store(Box::new(StoreHandle::new(name, Arc::clone(&changelog), store.clone())));
     changelog
+}
+
+/// Declares a store beside that of `owner`, whose operator makes it.
+#[track_caller]
+pub(super) fn beside<K, V>(graph: &mut Graph, owner: NodeId, label: &'static str) -> NodeId {
+    graph.add(Node {
+        kind: NodeKind::Stateful { emission: None, keeps_before: false },
+        label,
+        named: None,
+        key_type: std::any::type_name::<K>(),
+        value_type: std::any::type_name::<V>(),
+        location: Location::caller(),
+        parents: vec![owner],
+        placed_by: None,
+        wire: Box::new(|_| ()),
+    })
 }
 
 /// How others look rows up in a table, made anew for each task.
@@ -77,6 +96,13 @@ impl<K: Key, V: Data> StoreSlot<K, V> {
         let (emission, keeps_before) = wiring.updates(self.node);
         let (name, partition) = (wiring.name(self.node), wiring.partition());
         Standing { name, store, changelog, partition, emission, keeps_before }
+    }
+
+    /// How the table's rows end, where they do.
+    pub(super) fn expiry(&self, wiring: &mut Wiring<'_>) -> Option<Expiry<K>> {
+        let (node, after) = wiring.expiry(self.node)?;
+        let (timers, changelog) = store(wiring, node, false);
+        Some(Expiry::new(after, Timed::new(timers, changelog)))
     }
 }
 

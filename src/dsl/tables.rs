@@ -2,18 +2,24 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::stateful::StoreSlot;
+use super::stateful::{StoreSlot, beside, store};
 use super::stream::{Item, Stream};
 use super::table::Table;
 use crate::codec::{Data, Key};
+use crate::operators::expiry::Alive;
 use crate::operators::latest::Latest;
 use crate::operators::lookup::Lookup;
+use crate::operators::latest_by_time::{Deletions, LatestByTime};
+use crate::operators::on_change::OnChange;
 use crate::operators::table_filter::TableFilter;
 use crate::operators::table_map::TableMap;
+use crate::operators::timed::Timed;
 use crate::operators::view::{Kept, Mapped, View};
 use crate::operators::{Change, Edge};
-use crate::topology::graph::{NodeKind, Wire};
+use crate::topology::Mistake;
+use crate::topology::graph::{NodeId, NodeKind, Wire};
 
 impl<K: Key, V: Data> Stream<K, V> {
     /// The newest value of each key, as a table. The newest is the last to come, whatever its time. A null deletes the row
@@ -38,6 +44,36 @@ impl<K: Key, V: Data> Stream<K, V> {
     #[track_caller]
     pub fn to_table(&self) -> Table<K, V> {
         self.placed("by-table").latest("to-table", Some)
+    }
+
+    /// As [`to_table`](Self::to_table), and the newest is the one with the largest event time: an older record does not
+    /// overwrite it, and is counted as `out_of_date`. Of records of one time the last to come wins.
+    ///
+    /// Nor does an older record bring back what was deleted: a deletion is remembered, with the table's changelogs, until
+    /// time is `remember` past it. A record of a key without a row that lies further than that behind its own source
+    /// partition is therefore dropped, and counted as `late`. `Duration::MAX` remembers every deletion for good and drops
+    /// nothing.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use millstream::testing::Driver;
+    /// # use millstream::{Builder, Topic};
+    /// # const SEEN: Topic<String, String> = Topic::new("seen");
+    /// # const LAST: Topic<String, String> = Topic::new("last");
+    /// let b = Builder::new("last");
+    /// let seen = b.source(SEEN).out_of_order_by(Duration::from_secs(60)).stream();
+    /// seen.to_table_by_time(Duration::from_secs(3600)).to(LAST);
+    /// let mut driver = Driver::builder(b.build()?).start()?;
+    /// for (place, time) in [("London", 5_000), ("Paris", 9_000), ("Rome", 7_000)] {
+    ///     driver.send(&SEEN, &"Ada".to_owned(), &place.to_owned(), time)?;
+    /// }
+    /// driver.settle()?;
+    /// assert_eq!(driver.take_values(&LAST)?, [("Ada".to_owned(), "Paris".to_owned())]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[track_caller]
+    pub fn to_table_by_time(&self, remember: Duration) -> Table<K, V> {
+        self.placed("by-table").latest_by_time("to-table", remember, Some)
     }
 
     /// The records placed by their key, through a repartition topic if need be.
@@ -85,7 +121,46 @@ impl<K: Key, I: Item> Stream<K, I> {
             self.add(label, kind, move |wiring, _, out| Latest::new(slot.stand(wiring), Arc::clone(&of), out));
         self.graph.borrow_mut().node_mut(node).value_type = std::any::type_name::<V>();
         self.graph.borrow_mut().queried(node, Lookup::rows::<K, V>());
+        let (node, edge) = self.add(label, kind, move |wiring, _, out| {
+            let expiry = slot.expiry(wiring);
+            Latest::new(slot.stand(wiring), Arc::clone(&of), out).expiring(expiry)
+        });
+        self.keeps::<V>(node);
         Table { graph: Rc::clone(&self.graph), node, edge, view }
+    }
+}
+
+impl<K: Key, I: Item> Stream<K, I> {
+    /// Keeps what `of` finds in the newest record of each key by its time.
+    #[track_caller]
+    pub(super) fn latest_by_time<V: Data>(
+        &self,
+        label: &'static str,
+        remember: Duration,
+        of: impl Fn(I) -> Option<V> + Send + Sync + 'static,
+    ) -> Table<K, V> {
+        let of = Arc::new(of);
+        let NodeId(next) = self.graph.borrow().next();
+        let (slot, deletions) = (StoreSlot::of(NodeId(next)), NodeId(next + 1));
+        let view = Some(slot.view());
+        let kind = NodeKind::Stateful { emission: None, keeps_before: false };
+        let (node, edge) = self.add(label, kind, move |wiring, _, out| {
+            let (expiry, (store, changelog)) = (slot.expiry(wiring), store(wiring, deletions, false));
+            let deletions = Deletions::new(Timed::new(store, changelog), remember);
+            LatestByTime::new(slot.stand(wiring), deletions, Arc::clone(&of), out).expiring(expiry)
+        });
+        beside::<K, i64>(&mut self.graph.borrow_mut(), node, "deletions");
+        self.keeps::<V>(node);
+        self.graph.borrow_mut().agree(Some(node), format!("remembers deletions for {remember:?}"));
+        Table { graph: Rc::clone(&self.graph), node, edge, view }
+    }
+
+    /// `node` keeps the newest of the stream's records.
+    fn keeps<V>(&self, node: NodeId) {
+        let mut graph = self.graph.borrow_mut();
+        // To people a table's values are what is in it, not the changes on its edges.
+        graph.node_mut(node).value_type = std::any::type_name::<V>();
+        graph.may_expire(node);
     }
 }
 
@@ -143,6 +218,96 @@ impl<K: Key, V: Data> Table<K, V> {
             Arc::new(move |wiring| View::Derived(Box::new(Mapped::new(of(wiring), Arc::clone(&f)))))
         });
         Table { graph: Rc::clone(&self.graph), node, edge, view }
+    }
+
+    /// The updates that change a row's value: one that leaves it as it was is not handed on, nor is the deletion of a row
+    /// that is not there. Without it every update is, as in Kafka Streams.
+    ///
+    /// ```
+    /// # use millstream::testing::Driver;
+    /// # use millstream::{Builder, Topic};
+    /// # const STOCK: Topic<String, i64> = Topic::new("stock");
+    /// # use millstream::Json;
+    /// # #[derive(Clone, PartialEq, Debug, serde::Serialize, serde::Deserialize)]
+    /// # struct InStock(bool);
+    /// # impl millstream::Data for InStock { type Codec = Json; }
+    /// # const KNOWN: Topic<String, InStock> = Topic::new("in-stock");
+    /// let b = Builder::new("in-stock");
+    /// b.table(STOCK).map_values(|_, left| InStock(*left > 0)).on_change().to(KNOWN);
+    /// let mut driver = Driver::builder(b.build()?).start()?;
+    /// for left in [3, 2, 0] {
+    ///     driver.send(&STOCK, &"tea".to_owned(), &left, 0)?;
+    ///     driver.settle()?;
+    /// }
+    /// let told: Vec<InStock> = driver.take_values(&KNOWN)?.into_iter().map(|(_, known)| known).collect();
+    /// assert_eq!(told, [InStock(true), InStock(false)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[track_caller]
+    pub fn on_change(&self) -> Self
+    where
+        V: PartialEq,
+    {
+        self.graph.borrow_mut().want_before(self.node);
+        let (above, edge) = (self.edge.clone(), Edge::new());
+        let below = edge.clone();
+        let wire: Wire = Box::new(move |_| above.join(Box::new(OnChange::new(below.take()))));
+        let node = self.add::<V>("on-change", NodeKind::Stateless, wire);
+        Self { graph: Rc::clone(&self.graph), node, edge, view: self.view.clone() }
+    }
+
+    /// Deletes rows that have not been updated for `after`, in event time: with a tombstone downstream, in the table's
+    /// changelog and in what is looked up in it. What comes for the key after that begins anew. The tombstone's time is
+    /// that of the last update and `after`; it goes out as soon as the watermark has come that far, a few thousand at once.
+    ///
+    /// A record that itself lies so far behind its own source partition is left out and counted as `late`: its row would be
+    /// deleted at once. Rows of a topology that had no such limit before get theirs with their next update.
+    ///
+    /// A table that keeps its rows itself, of a topic, a stream or an aggregation of one stream or table, deletes them there:
+    /// this table and every other use of it. Of any other table this makes one [with a store of its
+    /// own](Self::materialized), whose rows end while those above stay.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use millstream::testing::Driver;
+    /// # use millstream::{Builder, Topic};
+    /// # const CLICKS: Topic<String, String> = Topic::new("clicks");
+    /// # const ACTIVE: Topic<String, Option<u64>> = Topic::new("active");
+    /// let b = Builder::new("active");
+    /// let counts = b.source(CLICKS).stream().group_by_key().count().expire_after(Duration::from_secs(60));
+    /// counts.to_stream().to(ACTIVE);
+    /// let mut driver = Driver::builder(b.build()?).start()?;
+    /// for (user, time) in [("ada", 0), ("ada", 59_000), ("carl", 119_000), ("ada", 119_500)] {
+    ///     driver.send(&CLICKS, &user.to_owned(), &String::new(), time)?;
+    ///     driver.settle()?;
+    /// }
+    /// let told: Vec<_> = driver.take_values(&ACTIVE)?.into_iter().map(|(user, n)| format!("{user} {n:?}")).collect();
+    /// assert_eq!(told, ["ada Some(1)", "ada Some(2)", "ada None", "carl Some(1)", "ada Some(1)"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[track_caller]
+    pub fn expire_after(&self, after: Duration) -> Self {
+        if !self.graph.borrow().can_expire(self.node) {
+            return self.materialized().expire_after(after);
+        }
+        let mut graph = self.graph.borrow_mut();
+        let mistake = match (graph.expiry(self.node), after.as_millis()) {
+            (Some((_, before)), _) => {
+                Some(format!("expires after {after:?}, and after {before:?} before: one is enough"))
+            }
+            (None, 0) => Some("rows that expire at once are never there: give at least a millisecond".to_owned()),
+            (None, _) => None,
+        };
+        if let Some(mistake) = mistake {
+            graph.mistakes.push(Mistake::at(std::panic::Location::caller(), mistake));
+            drop(graph);
+            return self.clone();
+        }
+        let timers = beside::<K, Alive>(&mut graph, self.node, "expiry");
+        graph.expire(self.node, timers, after);
+        graph.agree(Some(self.node), format!("expires after {after:?}"));
+        drop(graph);
+        self.clone()
     }
 
     /// The same table in a store of its own: its rows are then looked up there, and not made anew each time.

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::expiry::Expiry;
 use super::table_out::{Standing, TableOut};
 use super::{Change, Cx, DropReason, Out, Push, Reject, Signal};
 use crate::codec::{Data, Key};
@@ -118,13 +119,17 @@ impl<K: Key, V: Data, A: Data, F: Fold<K, V, A>> Aggregate<K, V, A, F> {
         Self { table: TableOut::new(at, out), fold, of: PhantomData }
     }
 
+    /// The rows end as `expiry` says.
+    #[must_use]
+    pub fn expiring(mut self, expiry: Option<Expiry<K>>) -> Self {
+        self.table = self.table.expiring(expiry);
+        self
+    }
+
     /// Adds one record to its row.
     fn update(&mut self, record: Record<K, V>, store: &mut Store<K, A>, cx: &mut Cx) {
+        let Some(row) = self.table.touch(&record, store, cx) else { return };
         let Record { key, value, timestamp, behind, watermark, input, headers } = record;
-        let row = match store.touch(&key) {
-            Ok(row) => row,
-            Err(error) => return cx.stop(error),
-        };
         let (each, tells_before) = (self.table.each(), self.table.tells_before());
         let slot = store.row_mut(row);
         let old = if tells_before { slot.as_ref().map(|row| row.value.clone()) } else { None };
@@ -142,9 +147,9 @@ impl<K: Key, V: Data, A: Data, F: Fold<K, V, A>> Aggregate<K, V, A, F> {
         let behind = behind.saturating_sub(newest.millis_since(timestamp));
         let origin = Origin { timestamp: newest, behind, watermark, input, headers };
         if each {
-            self.table.update(key, Change { old, new }, &origin);
+            self.table.update(key.clone(), Change { old, new }, &origin);
         }
-        *store.origin_mut(row) = origin;
+        self.table.settle(&key, row, origin, store, cx);
     }
 }
 
@@ -156,9 +161,10 @@ impl<K: Key, V: Data, A: Data, F: Fold<K, V, A>> Push<K, V> for Aggregate<K, V, 
             self.table.saw(record.watermark);
             if record.value.is_null() {
                 cx.drops.count(DropReason::NullValue);
-                continue;
+            } else {
+                self.update(record, &mut store, cx);
             }
-            self.update(record, &mut store, cx);
+            self.table.expire(&mut store, cx);
             if cx.failed() {
                 return;
             }

@@ -8,6 +8,7 @@
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use super::expiry::Expiry;
 use super::table_out::{Standing, TableOut};
 use super::{Change, Cx, Out, Push, Signal};
 use crate::codec::{Data, Key};
@@ -28,21 +29,25 @@ impl<K: Key, I, V: Data, F: Fn(I) -> Option<V>> Latest<K, I, V, F> {
         Self { table: TableOut::new(at, out), of, from: PhantomData }
     }
 
+    /// The rows end as `expiry` says.
+    #[must_use]
+    pub fn expiring(mut self, expiry: Option<Expiry<K>>) -> Self {
+        self.table = self.table.expiring(expiry);
+        self
+    }
+
     fn update(&mut self, record: Record<K, I>, store: &mut Store<K, V>, cx: &mut Cx) {
+        let Some(row) = self.table.touch(&record, store, cx) else { return };
         let Record { key, value, timestamp, behind, watermark, input, headers } = record;
-        let row = match store.touch(&key) {
-            Ok(row) => row,
-            Err(error) => return cx.stop(error),
-        };
         let new = (self.of)(value).filter(|value| !value.is_null());
         let told = if self.table.each() { new.clone() } else { None };
         let before = std::mem::replace(store.row_mut(row), new.map(|value| Row { value, timestamp }));
         let origin = Origin { timestamp, behind, watermark, input, headers };
         if self.table.each() {
             let old = before.filter(|_| self.table.tells_before()).map(|row| row.value);
-            self.table.update(key, Change { old, new: told }, &origin);
+            self.table.update(key.clone(), Change { old, new: told }, &origin);
         }
-        *store.origin_mut(row) = origin;
+        self.table.settle(&key, row, origin, store, cx);
     }
 }
 
@@ -59,6 +64,7 @@ where
         for record in batch.drain(..) {
             self.table.saw(record.watermark);
             self.update(record, &mut store, cx);
+            self.table.expire(&mut store, cx);
             if cx.failed() {
                 return;
             }

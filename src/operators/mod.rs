@@ -11,6 +11,7 @@ pub mod changelog;
 pub mod combine;
 pub mod dedup;
 pub mod delta;
+pub mod expiry;
 pub mod filter;
 pub mod flat_map;
 #[cfg(test)]
@@ -20,8 +21,11 @@ pub mod global_join;
 pub mod global_table;
 pub mod latest;
 pub mod lookup;
+pub mod latest_by_time;
 pub mod map;
+pub mod map_with_state;
 pub mod merge;
+pub mod on_change;
 pub mod peek;
 pub mod process;
 pub mod processor;
@@ -51,6 +55,7 @@ pub mod top;
 pub mod topic_source;
 pub mod upstreams;
 pub mod versions;
+pub mod value_processor;
 pub mod view;
 pub mod window;
 
@@ -248,11 +253,13 @@ pub enum DropReason {
     JoinMiss,
     /// A value was to be taken back from a group that has none.
     NothingToTakeBack,
+    /// Older than the row that it would have overwritten.
+    OutOfDate,
 }
 
 impl DropReason {
     /// All reasons.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Unreadable,
         Self::NullKey,
         Self::NullValue,
@@ -270,6 +277,7 @@ impl DropReason {
         Self::TooFarAhead,
         Self::JoinMiss,
         Self::NothingToTakeBack,
+        Self::OutOfDate,
     ];
 
     /// The label's value.
@@ -293,6 +301,7 @@ impl DropReason {
             Self::TooFarAhead => "too_far_ahead",
             Self::JoinMiss => "join_miss",
             Self::NothingToTakeBack => "nothing_to_take_back",
+            Self::OutOfDate => "out_of_date",
         }
     }
 }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use super::aggregate::{Count, Fold};
 use super::delta::Delta;
+use super::expiry::Expiry;
 use super::table_out::{Standing, TableOut};
 use super::{Change, Cx, DropReason, Out, Push, Reject, Signal};
 use crate::codec::{Data, Key};
@@ -75,12 +76,16 @@ impl<K: Key, V: Data, A: Data, F: Unfold<K, V, A>> TableFold<K, V, A, F> {
         Self { table: TableOut::new(at, out), fold, of: PhantomData }
     }
 
+    /// The rows end as `expiry` says.
+    #[must_use]
+    pub fn expiring(mut self, expiry: Option<Expiry<K>>) -> Self {
+        self.table = self.table.expiring(expiry);
+        self
+    }
+
     fn update(&mut self, record: Record<K, Delta<V>>, store: &mut Store<K, A>, cx: &mut Cx) {
+        let Some(row) = self.table.touch(&record, store, cx) else { return };
         let Record { key, value, timestamp, behind, watermark, input, headers } = record;
-        let row = match store.touch(&key) {
-            Ok(row) => row,
-            Err(error) => return cx.stop(error),
-        };
         let slot = store.row_mut(row);
         let old = slot.as_ref().filter(|_| self.table.tells_before()).map(|row| row.value.clone());
         let (was, newest) = (slot.is_some(), slot.as_ref().map_or(timestamp, |row| row.timestamp.max(timestamp)));
@@ -97,9 +102,9 @@ impl<K: Key, V: Data, A: Data, F: Unfold<K, V, A>> TableFold<K, V, A, F> {
         let origin = Origin { timestamp: newest, behind, watermark, input, headers };
         if self.table.each() && (was || slot.is_some()) {
             let new = slot.as_ref().map(|row| row.value.clone());
-            self.table.update(key, Change { old, new }, &origin);
+            self.table.update(key.clone(), Change { old, new }, &origin);
         }
-        *store.origin_mut(row) = origin;
+        self.table.settle(&key, row, origin, store, cx);
     }
 }
 
@@ -136,6 +141,7 @@ impl<K: Key, V: Data, A: Data, F: Unfold<K, V, A>> Push<K, Delta<V>> for TableFo
         for record in batch.drain(..) {
             self.table.saw(record.watermark);
             self.update(record, &mut store, cx);
+            self.table.expire(&mut store, cx);
             if cx.failed() {
                 return;
             }

@@ -2,17 +2,19 @@
 //!
 //! - Every change is written to the changelog before each commit, in the same transaction.
 //! - What is held back holds time back as well: the watermark goes on after the updates that it could make late.
+//! - Where rows end by themselves, that is looked at after each record, in portions; time does not pass before it is done.
 
 use std::sync::Arc;
 
+use super::expiry::Expiry;
 use super::repartition::broker_timestamp;
 use super::stores::SharedStore;
 use super::{Change, Cx, Emission, Out, Signal};
 use crate::broker::{OutgoingRecord, Partitioning};
 use crate::codec::{Data, Key};
 use crate::error::Result;
-use crate::record::{Headers, Record};
-use crate::state::Origin;
+use crate::record::{Headers, InputNumber, Record};
+use crate::state::{Origin, RowId, Store};
 use crate::time::Timestamp;
 
 /// Where a table stands: its store, and how it lets updates go.
@@ -45,12 +47,23 @@ impl<K: Key, A: Data> Clone for Standing<K, A> {
     }
 }
 
+/// How many rows end at once.
+const PORTION: usize = 4096;
+
 /// A table's updates on their way out.
 pub struct TableOut<K: Key, A: Data> {
     at: Standing<K, A>,
     updates: Vec<Record<K, Change<A>>>,
+    /// The watermark that has come, and what it was before the newest record.
     seen: Timestamp,
+    before: Timestamp,
+    /// The watermark as far as all is done that it leads to.
+    done: Timestamp,
     told: Timestamp,
+    /// The updates before the newest record.
+    mark: usize,
+    expiry: Option<Expiry<K>>,
+    budget: usize,
     out: Out<K, Change<A>>,
 }
 
@@ -58,7 +71,26 @@ impl<K: Key, A: Data> TableOut<K, A> {
     /// The updates of the table that stands `at`.
     #[must_use]
     pub const fn new(at: Standing<K, A>, out: Out<K, Change<A>>) -> Self {
-        Self { at, updates: Vec::new(), seen: Timestamp::MIN, told: Timestamp::MIN, out }
+        let never = Timestamp::MIN;
+        Self {
+            at,
+            updates: Vec::new(),
+            seen: never,
+            before: never,
+            done: never,
+            told: never,
+            mark: 0,
+            expiry: None,
+            budget: PORTION,
+            out,
+        }
+    }
+
+    /// The rows end as `expiry` says.
+    #[must_use]
+    pub fn expiring(mut self, expiry: Option<Expiry<K>>) -> Self {
+        self.expiry = expiry;
+        self
     }
 
     /// The table's store. Must be let go before [`push`](Self::push): what is downstream may read it.
@@ -70,6 +102,12 @@ impl<K: Key, A: Data> TableOut<K, A> {
     /// The operator's name.
     #[must_use]
     pub fn name(&self) -> &str {
+        &self.at.name
+    }
+
+    /// The operator's name, shared.
+    #[must_use]
+    pub const fn shared_name(&self) -> &Arc<str> {
         &self.at.name
     }
 
@@ -85,9 +123,77 @@ impl<K: Key, A: Data> TableOut<K, A> {
         self.each() && self.at.keeps_before
     }
 
-    /// The watermark has come to this.
+    /// The watermark has come to this, with a record or by itself: to be told before anything else of each record.
     pub fn saw(&mut self, watermark: Timestamp) {
+        (self.before, self.mark) = (self.seen, self.updates.len());
         self.seen = self.seen.max(watermark);
+        if self.expiry.is_none() {
+            self.done = self.seen;
+        }
+    }
+
+    /// Finds the row that a record changes; a row that has come to its end by then ends first. `None` where the record must
+    /// not change it, which is counted, or it cannot be read.
+    pub fn touch<I>(&mut self, record: &Record<K, I>, store: &mut Store<K, A>, cx: &mut Cx) -> Option<RowId> {
+        if let Some(reason) = self.expiry.as_ref().and_then(|expiry| expiry.refuses(record)) {
+            cx.count_late(&self.at.name, reason);
+            return None;
+        }
+        let row = match store.touch(&record.key) {
+            Ok(row) => row,
+            Err(error) => {
+                cx.stop(error);
+                return None;
+            }
+        };
+        if let Some(expiry) = &self.expiry {
+            let now = record.timestamp.max(self.before);
+            let end = store.row(row).map(|row| expiry.end(row.timestamp)).filter(|end| *end <= now);
+            if let Some(end) = end {
+                let (each, tells) = (self.each(), self.tells_before());
+                let ended = finish(store, row, &record.key, (end, self.done), tells);
+                self.updates.extend(ended.filter(|_| each));
+            }
+        }
+        Some(row)
+    }
+
+    /// A row has been changed, and this is where the change came from: the last thing to be told of it.
+    pub fn settle(&mut self, key: &K, row: RowId, origin: Origin, store: &mut Store<K, A>, cx: &mut Cx) {
+        if let Some(expiry) = &mut self.expiry
+            && let Some(updated) = store.row(row).map(|row| row.timestamp)
+            && let Err(error) = expiry.arm(key, updated, origin.input)
+        {
+            return cx.stop(error);
+        }
+        *store.origin_mut(row) = origin;
+    }
+
+    /// Ends the rows that have come to their end by the watermark: to be called after each record. They go out before what
+    /// the record led to, and the time that ended them with it.
+    pub fn expire(&mut self, store: &mut Store<K, A>, cx: &mut Cx) {
+        let (each, tells, watermark, seen) = (self.each(), self.tells_before(), self.done, self.seen);
+        let Self { expiry: Some(expiry), updates, budget, mark, .. } = self else { return };
+        if cx.failed() {
+            return;
+        }
+        let own = updates.len();
+        let fired = expiry.fire(store, seen, budget, |store, key, end| {
+            let row = store.touch(key)?;
+            updates.extend(finish(store, row, key, (end, watermark), tells).filter(|_| each));
+            Ok(())
+        });
+        let ended = updates.len() - own;
+        updates[*mark..].rotate_right(ended);
+        match fired {
+            Ok(true) => self.done = seen,
+            Ok(false) => {
+                let later = &mut updates[*mark + ended..];
+                later.iter_mut().for_each(|update| update.watermark = update.watermark.min(watermark));
+                cx.more_to_do();
+            }
+            Err(error) => cx.stop(error),
+        }
     }
 
     /// An update that goes out by itself.
@@ -96,8 +202,9 @@ impl<K: Key, A: Data> TableOut<K, A> {
         self.updates.push(Record { key, value, timestamp, behind, watermark, input, headers: headers.clone() });
     }
 
-    /// Lets go of what goes out by itself.
+    /// Lets go of what goes out by itself, at the end of a batch.
     pub fn push(&mut self, cx: &mut Cx) {
+        self.budget = PORTION;
         self.out.push(&mut self.updates, cx);
     }
 
@@ -105,7 +212,15 @@ impl<K: Key, A: Data> TableOut<K, A> {
     pub fn signal(&mut self, signal: Signal, cx: &mut Cx) {
         let flush = signal == Signal::Flush;
         match signal {
-            Signal::Watermark(watermark) => self.saw(watermark),
+            Signal::Watermark(watermark) => {
+                self.saw(watermark);
+                let shared = self.store();
+                self.expire(&mut shared.lock(), cx);
+                if cx.failed() {
+                    return;
+                }
+                self.push(cx);
+            }
             Signal::Idle => return self.out.signal(signal, cx),
             Signal::Flush => {
                 if let Err(error) = self.flush(cx) {
@@ -114,8 +229,8 @@ impl<K: Key, A: Data> TableOut<K, A> {
                 self.out.push(&mut self.updates, cx);
             }
         }
-        if (flush || self.each()) && self.seen > self.told {
-            self.told = self.seen;
+        if (flush || self.each()) && self.done > self.told && !cx.failed() {
+            self.told = self.done;
             self.out.signal(Signal::Watermark(self.told), cx);
         }
         if flush {
@@ -125,6 +240,9 @@ impl<K: Key, A: Data> TableOut<K, A> {
 
     /// Writes the changelog, and lets go of what was held back.
     fn flush(&mut self, cx: &mut Cx) -> Result<()> {
+        if let Some(expiry) = &self.expiry {
+            expiry.flush(cx);
+        }
         let topic = cx.out.topic(&self.at.changelog);
         let each_commit = !self.each();
         let (partitioning, watermark) = (Partitioning::Fixed(self.at.partition), self.told);
@@ -151,4 +269,19 @@ impl<K: Key, A: Data> TableOut<K, A> {
             Ok(())
         })
     }
+}
+
+/// Ends a row; gives the update that tells of it.
+fn finish<K: Key, A: Data>(
+    store: &mut Store<K, A>,
+    row: RowId,
+    key: &K,
+    (end, watermark): (Timestamp, Timestamp),
+    tells_before: bool,
+) -> Option<Record<K, Change<A>>> {
+    let ended = store.row_mut(row).take()?;
+    let (input, headers) = (InputNumber::UNKNOWN, Headers::NONE);
+    *store.origin_mut(row) = Origin { timestamp: end, behind: 0, watermark, input, headers: Headers::NONE };
+    let value = Change { old: tells_before.then_some(ended.value), new: None };
+    Some(Record { key: key.clone(), value, timestamp: end, behind: 0, watermark, input, headers })
 }

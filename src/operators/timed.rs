@@ -251,6 +251,17 @@ impl<K: Key, V: Data> Timed<K, V> {
     pub fn get(&self, key: K) -> Result<Option<V>> {
         Ok(self.store.lock().get(&Slot::Of(key))?.and_then(of).cloned())
     }
+
+    /// When something is to be done about a key, at the earliest.
+    ///
+    /// # Errors
+    /// When the row cannot be read.
+    pub fn timer(&self, key: K) -> Result<Option<Timestamp>> {
+        Ok(self.store.lock().get(&Slot::Of(key))?.and_then(|row| match row.value {
+            Kept::Of(due, _) => Some(due),
+            Kept::Timer => None,
+        }))
+    }
 }
 
 fn of<V>(row: &Row<Kept<V>>) -> Option<&V> {

@@ -265,7 +265,7 @@ fn list(names: &[String]) -> String {
 }
 
 /// A type's name without the paths in it.
-pub(super) fn short_type(name: &str) -> String {
+pub(crate) fn short_type(name: &str) -> String {
     let mut out = String::new();
     let mut word = String::new();
     for c in name.chars() {

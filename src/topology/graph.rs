@@ -1,6 +1,8 @@
 //! The nodes of a declared topology: data, but for the wire that makes the operator of one task.
 
+use std::collections::BTreeMap;
 use std::panic::Location;
+use std::time::Duration;
 
 use super::validate::Mistake;
 use super::wiring::Wiring;
@@ -114,6 +116,8 @@ pub struct Graph {
     lookups: Vec<(NodeId, Lookup)>,
     /// Streams, each with the table that its records are looked up in.
     looks_up: Vec<(NodeId, NodeId)>,
+    /// Tables whose rows may end by themselves, and of those that do: the store of their timers, and after how long.
+    expiries: BTreeMap<NodeId, Option<(NodeId, Duration)>>,
     /// Mistakes that the DSL saw while nodes were declared.
     pub(crate) mistakes: Vec<Mistake>,
 }
@@ -242,6 +246,26 @@ impl Graph {
                 open.extend(node.parents.clone());
             }
         }
+    }
+
+    /// The table that `node` keeps can let its rows end by itself.
+    pub(crate) fn may_expire(&mut self, node: NodeId) {
+        self.expiries.insert(node, None);
+    }
+
+    /// True where the table that `node` keeps can let its rows end by itself.
+    pub(crate) fn can_expire(&self, node: NodeId) -> bool {
+        self.expiries.contains_key(&node)
+    }
+
+    /// The rows that `node` keeps end `after` their last update; their timers are in the store `timers`.
+    pub(crate) fn expire(&mut self, node: NodeId, timers: NodeId, after: Duration) {
+        self.expiries.insert(node, Some((timers, after)));
+    }
+
+    /// The store of a table's timers, and after how long its rows end, where they do.
+    pub(crate) fn expiry(&self, node: NodeId) -> Option<(NodeId, Duration)> {
+        self.expiries.get(&node).copied().flatten()
     }
 
     /// The codecs by whose bytes of the key the records of a node were placed, and where that was declared.

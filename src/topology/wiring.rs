@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::graph::{Graph, NodeId, NodeKind};
 use super::layout::{Layout, Renames, SubLayout};
@@ -94,6 +95,10 @@ impl<'a> Wiring<'a> {
         sources.sort_by_key(|(place, _)| *place);
         self.sources = sources.into_iter().map(|(_, source)| source).collect();
         self.stores.reverse();
+        self.sources.reverse();
+        // An operator may make several stores, whatever was declared between them.
+        let places = &self.sub.stores;
+        self.stores.sort_by_key(|store| places.iter().position(|name| **name == *store.name()));
         debug_assert_eq!(self.sources.len(), self.sub.inputs.len(), "each input has its source");
         debug_assert_eq!(self.stores.len(), self.sub.stores.len(), "each store has its port");
         self.clocks.reverse();
@@ -142,6 +147,12 @@ impl<'a> Wiring<'a> {
             }
             _ => (self.options().emission, false),
         }
+    }
+
+    /// The store of the timers of a table's rows, and after how long these end; `None` where they stay.
+    #[must_use]
+    pub fn expiry(&self, node: NodeId) -> Option<(NodeId, Duration)> {
+        self.graph.expiry(node)
     }
 
     /// The settings.
