@@ -90,13 +90,16 @@ impl<K: Key, V: Data> Table<K, V> {
     }
 }
 
+/// The groups behind the shuffle, once a table has asked for them.
+type Shuffled<K, V> = Rc<RefCell<Option<Stream<K, Delta<V>>>>>;
+
 /// A table's rows in groups. Every table made of it reads the same repartition topic.
 #[must_use = "groups are nothing by themselves: call .reduce(), .count() or .aggregate()"]
 pub struct GroupedTable<K: Key, V: Data> {
     deltas: Stream<K, Delta<V>>,
     name: Option<String>,
     partitions: Option<u32>,
-    shuffled: Rc<RefCell<Option<Stream<K, Delta<V>>>>>,
+    shuffled: Shuffled<K, V>,
 }
 
 impl<K: Key, V: Data> Clone for GroupedTable<K, V> {
@@ -232,12 +235,11 @@ impl<K: Key, V: Data> GroupedTable<K, V> {
     #[track_caller]
     fn table<A: Data, F: Unfold<K, V, A>>(&self, shuffle: &'static str, label: &'static str, fold: F) -> Table<K, A> {
         let known = self.shuffled.borrow().clone();
-        let shuffled = match known {
-            Some(shuffled) => shuffled,
-            None => {
-                let (stream, partitions) = (self.deltas.clone(), self.partitions);
-                Repartition { stream, partitions, name: self.name.clone() }.through(shuffle, true)
-            }
+        let shuffled = if let Some(shuffled) = known {
+            shuffled
+        } else {
+            let (stream, partitions) = (self.deltas.clone(), self.partitions);
+            Repartition { stream, partitions, name: self.name.clone() }.through(shuffle, true)
         };
         self.shuffled.replace(Some(shuffled.clone()));
         let slot = StoreSlot::of(shuffled.graph.borrow().next());

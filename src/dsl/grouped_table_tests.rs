@@ -8,13 +8,14 @@ use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
 use super::testing::{Driver, Message, text};
-use super::{Builder, GroupedTable, Topic};
+use super::{Builder, GroupedTable, Table, Topic};
 use crate::broker::partitioner::partition_of;
 use crate::operators::aggregate::Emission;
 use crate::operators::{DropReason, Reject};
 use crate::testing::simulation::{Scenario, SimulatedInput, simulate};
 use crate::time::Timestamp;
 use crate::topology::{TaskOptions, Topology};
+use crate::window::{HoppingWindows, SessionWindows, SlidingWindows, TumblingWindows, Windowed};
 
 const IN: Topic<String, String> = Topic::new("in");
 const COUNTS: Topic<String, u64> = Topic::new("counts");
@@ -201,7 +202,10 @@ fn each_update(topology: &Topology) -> Driver {
 #[test]
 fn a_row_that_stays_in_its_group_is_one_update_and_one_that_moves_leaves_first() {
     let b = Builder::new("test");
-    let append = |so_far: &mut String, sign: char, value: &str| *so_far += &format!("{sign}{value}");
+    let append = |so_far: &mut String, sign: char, value: &str| {
+        so_far.push(sign);
+        so_far.push_str(value);
+    };
     by_digit(&b).aggregate(String::new, move |_, a, v| append(a, '+', &v), move |_, a, v| append(a, '-', &v)).to(SUMS);
     let mut driver = each_update(&b.build().unwrap());
     for (value, time) in [("11", 5), ("21", 3), ("32", 9)] {
@@ -261,4 +265,64 @@ fn all_tables_of_a_grouping_share_one_repartition_topic_and_the_store_above_tell
     let topology = sums();
     let names: Vec<&str> = topology.plan().repartitions.iter().map(|of| &*of.name).collect();
     assert_eq!(names, ["by-digit", "large", "even"]);
+}
+
+#[test]
+fn the_first_value_of_an_aggregate_has_nothing_before_it() {
+    let b = Builder::new("test");
+    let lengths =
+        b.source(IN).stream().group_by_key().aggregate(|| 0, |_, length, value| *length += value.len() as u64);
+    lengths.group_by(|_, length| length.to_string()).count().to(COUNTS);
+    let mut driver = each_update(&b.build().unwrap());
+    for (value, time) in [("a", 1), ("b", 2)] {
+        driver.send("in", text("a", value, time));
+        driver.run();
+    }
+    // Not 0=…, the value that it begins with.
+    assert_eq!(driver.texts("counts"), ["1=1@1", "1=0@2", "2=1@2"]);
+}
+
+/// Counts in windows of each kind, and the sums of the windows of a key.
+fn windows(kind: u64) -> Topology {
+    const TEN: Duration = Duration::from_millis(10);
+    let b = Builder::new("windows");
+    let words = b.source(IN).out_of_order_by(TEN).stream().group_by_key();
+    let table: Table<Windowed<String>, u64> = match kind {
+        0 => words.windowed(TumblingWindows::of(TEN)).count().clone(),
+        1 => words.windowed(HoppingWindows::of(TEN, TEN / 2)).count().clone(),
+        2 => words.windowed(SlidingWindows::of(TEN)).count().clone(),
+        _ => words.windowed(SessionWindows::of(TEN)).count().clone(),
+    };
+    table.to(Topic::<Windowed<String>, u64>::new("windows"));
+    let groups = table.group_by_with(|key, count| (key.key.clone(), count.to_string()));
+    groups.reduce(|sum, more| add(sum, &more, 1), |sum, less| add(sum, &less, -1)).to(SUMS);
+    b.build().unwrap()
+}
+
+#[test]
+fn windows_tell_what_they_were_before_to_the_groups_that_they_are_in() {
+    for seed in 0..1000 {
+        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        let emission = if seed % 2 == 0 { Emission::EachCommit } else { Emission::EachUpdate };
+        let options = TaskOptions { emission, ..TaskOptions::default() };
+        let mut driver = Driver::with(&windows(seed / 2 % 4), 1, &options);
+        let mut time = 0;
+        for _ in 0..random.random_range(1..6) {
+            driver.batch = [1, 3, usize::MAX][random.random_range(0..3)];
+            for _ in 0..random.random_range(0..12) {
+                time += random.random_range(0..8);
+                let key = ["a", "b"][random.random_range(0..2)];
+                driver.send("in", text(key, "x", (time - random.random_range(0..12)).max(0)));
+            }
+            driver.step(random.random());
+        }
+        driver.run();
+        let told: BTreeMap<_, _> = driver.log("windows").into_iter().map(|one| (one.key.unwrap(), one.value)).collect();
+        let mut expected: BTreeMap<String, i64> = BTreeMap::new();
+        for (key, count) in told.into_iter().filter_map(|(key, value)| Some((key, value?))) {
+            *expected.entry(String::from_utf8(key[..1].to_vec()).unwrap()).or_default() += as_count(&count);
+        }
+        assert_eq!(newest(&driver.log("sums"), as_text), expected, "seed {seed}");
+        assert_eq!(driver.drops.get(DropReason::NothingToTakeBack), 0, "seed {seed}");
+    }
 }

@@ -171,7 +171,9 @@ fn rows_end_and_old_records_do_not_overwrite_as_a_naive_table_says_over_a_thousa
             assert_eq!(last(out), living, "seed {seed}");
             assert_eq!(last(by_time), last(newest.clone()), "seed {seed}");
             let mut alike: BTreeMap<String, u64> = BTreeMap::new();
-            living.into_values().for_each(|value| *alike.entry(value).or_default() += 1);
+            for value in living.into_values() {
+                *alike.entry(value).or_default() += 1;
+            }
             let counted = driver.log("alike").into_iter().map(|one| {
                 let count = u64::from_be_bytes(one.value.unwrap().try_into().unwrap());
                 (String::from_utf8(one.key.unwrap()).unwrap(), count)
@@ -260,14 +262,18 @@ fn tables_by_time_and_states_are_right_in_a_thousand_clusters_that_crash_and_stu
                     1 => naive_by_time(events, MEMORY).0,
                     _ => naive_texts(events),
                 };
-                told.into_iter().for_each(|event| expected.entry(event.0.clone()).or_default().push(event));
+                for event in told {
+                    expected.entry(event.0.clone()).or_default().push(event);
+                }
             }
             let records = settled.broker.records(topic).unwrap_or_default().into_iter().map(|record| {
                 let timestamp = record.timestamp.millis();
                 Message { key: record.key, value: record.value, timestamp, ..Message::default() }
             });
             let mut found: BTreeMap<String, Vec<Event>> = BTreeMap::new();
-            told(records.collect()).into_iter().for_each(|event| found.entry(event.0.clone()).or_default().push(event));
+            for event in told(records.collect()) {
+                found.entry(event.0.clone()).or_default().push(event);
+            }
             assert_eq!(found, expected, "{topic}, seed {seed}");
         }
     }

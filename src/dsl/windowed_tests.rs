@@ -280,3 +280,17 @@ fn time_stands_still_downstream_until_a_timer_has_done_all_it_has_to_do() {
     // Two for each, as the processor says.
     assert_eq!(driver.metrics().totals().dropped, 16);
 }
+
+#[test]
+fn a_null_value_is_in_no_window_and_is_counted() {
+    let b = Builder::new("test");
+    let nullable = b.source(Topic::<String, Option<String>>::new("in")).stream().group_by_key();
+    nullable
+        .windowed(TumblingWindows::of(Duration::from_millis(10)))
+        .count()
+        .to(Topic::<Windowed<String>, u64>::new("counts"));
+    let mut driver = Driver::new(&b.build().unwrap());
+    driver.send("in", Message { value: None, ..text("a", "", 1) });
+    assert!(driver.run().log("counts").is_empty());
+    assert_eq!(driver.drops.get(DropReason::NullValue), 1);
+}

@@ -49,8 +49,12 @@ where
             match (old, new) {
                 (Some((before, out)), Some((key, new))) if before == key => send(key, Delta::Both { out, new }),
                 (old, new) => {
-                    old.into_iter().for_each(|(key, value)| send(key, Delta::Out(value)));
-                    new.into_iter().for_each(|(key, value)| send(key, Delta::In(value)));
+                    if let Some((key, value)) = old {
+                        send(key, Delta::Out(value));
+                    }
+                    if let Some((key, value)) = new {
+                        send(key, Delta::In(value));
+                    }
                 }
             }
         }

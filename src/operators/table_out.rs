@@ -188,8 +188,9 @@ impl<K: Key, A: Data> TableOut<K, A> {
         match fired {
             Ok(true) => self.done = seen,
             Ok(false) => {
-                let later = &mut updates[*mark + ended..];
-                later.iter_mut().for_each(|update| update.watermark = update.watermark.min(watermark));
+                for update in &mut updates[*mark + ended..] {
+                    update.watermark = update.watermark.min(watermark);
+                }
                 cx.more_to_do();
             }
             Err(error) => cx.stop(error),
