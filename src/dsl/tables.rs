@@ -282,7 +282,7 @@ impl<K: Key, V: Data> Table<K, V> {
     ///     driver.settle()?;
     /// }
     /// let told: Vec<_> = driver.take_values(&ACTIVE)?.into_iter().map(|(user, n)| format!("{user} {n:?}")).collect();
-    /// assert_eq!(told, ["ada Some(1)", "ada Some(2)", "ada None", "carl Some(1)", "ada Some(1)"]);
+    /// assert_eq!(told, ["ada Some(1)", "ada Some(2)", "carl Some(1)", "ada None", "ada Some(1)"]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[track_caller]

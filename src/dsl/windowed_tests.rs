@@ -11,6 +11,7 @@ use super::testing::{Driver, Message, text};
 use super::{Builder, Setup, Topic};
 use crate::codec::Codec;
 use crate::operators::processor::{Context, Processor, Stored, Timer};
+use crate::operators::value_processor::{StateContext, ValueContext, ValueProcessor};
 use crate::operators::{DropReason, Reject};
 use crate::record::Record;
 use crate::time::Timestamp;
@@ -293,4 +294,47 @@ fn a_null_value_is_in_no_window_and_is_counted() {
     driver.send("in", Message { value: None, ..text("a", "", 1) });
     assert!(driver.run().log("counts").is_empty());
     assert_eq!(driver.drops.get(DropReason::NullValue), 1);
+}
+
+/// Numbers the records of a key, and begins anew every ten milliseconds.
+struct Numbers(Stored<String, u64>);
+
+impl ValueProcessor<String, String> for Numbers {
+    type Value = String;
+
+    fn process(
+        &self,
+        record: Record<String, String>,
+        cx: &mut ValueContext<'_, '_, String, String>,
+    ) -> Result<(), Reject> {
+        cx.update(&self.0, &record.key, |number| *number.get_or_insert(0) += 1);
+        let number = cx.get(&self.0, &record.key).unwrap_or_default();
+        let text = format!("{number}{}", record.value);
+        cx.forward(text);
+        Ok(())
+    }
+
+    fn punctuate(&self, _: Timer, _: Timestamp, cx: &mut StateContext<'_, '_, String, String>) -> Result<(), Reject> {
+        for (key, _) in cx.rows(&self.0) {
+            cx.remove(&self.0, &key);
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn a_processor_of_values_keeps_the_key_and_its_timer_changes_its_stores() {
+    let b = Builder::new("test");
+    let make = |setup: &mut Setup<'_, '_>| {
+        setup.every(Duration::from_millis(10));
+        Numbers(setup.store("numbers"))
+    };
+    let numbered = b.source(IN).stream().process_values(make);
+    numbered.group_by_key().reduce(append).emit_each_update().to(Topic::<String, String>::new("texts"));
+    let topology = b.build().unwrap();
+    assert!(topology.plan().repartitions.is_empty());
+    let mut driver = Driver::new(&topology);
+    driver.send_all("in", &[text("a", "x", 0), text("a", "y", 3), text("b", "z", 12), text("a", "x", 13)]);
+    // The timer goes off with the first record, and with the one at 12.
+    assert_eq!(driver.run().texts("texts"), ["a=1x@0", "a=1x1y@3", "b=1z@12", "a=1x1y1x@13"]);
 }

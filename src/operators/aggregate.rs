@@ -145,11 +145,12 @@ impl<K: Key, V: Data, A: Data, F: Fold<K, V, A>> Aggregate<K, V, A, F> {
         let new = if each { slot.as_ref().map(|row| row.value.clone()) } else { None };
         // The result is later than its record, and so less far behind.
         let behind = behind.saturating_sub(newest.millis_since(timestamp));
+        self.table.arm(&key, row, input, store, cx);
         let origin = Origin { timestamp: newest, behind, watermark, input, headers };
         if each {
-            self.table.update(key.clone(), Change { old, new }, &origin);
+            self.table.update(key, Change { old, new }, &origin);
         }
-        self.table.settle(&key, row, origin, store, cx);
+        *store.origin_mut(row) = origin;
     }
 }
 

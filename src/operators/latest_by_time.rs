@@ -129,12 +129,13 @@ impl<K: Key, I, V: Data, F: Fn(I) -> Option<V>> LatestByTime<K, I, V, F> {
         self.deletions.set(&key, new.is_none(), timestamp, input)?;
         let told = if self.table.each() { new.clone() } else { None };
         let before = std::mem::replace(store.row_mut(row), new.map(|value| Row { value, timestamp }));
+        self.table.arm(&key, row, input, store, cx);
         let origin = Origin { timestamp, behind, watermark, input, headers };
         if self.table.each() {
             let old = before.filter(|_| self.table.tells_before()).map(|row| row.value);
-            self.table.update(key.clone(), Change { old, new: told }, &origin);
+            self.table.update(key, Change { old, new: told }, &origin);
         }
-        self.table.settle(&key, row, origin, store, cx);
+        *store.origin_mut(row) = origin;
         Ok(())
     }
 }

@@ -99,12 +99,14 @@ impl<K: Key, V: Data, A: Data, F: Unfold<K, V, A>> TableFold<K, V, A, F> {
         }
         // The result is later than its record, and so less far behind.
         let behind = behind.saturating_sub(newest.millis_since(timestamp));
+        let new = slot.as_ref().filter(|_| self.table.each()).map(|row| row.value.clone());
+        let told = self.table.each() && (was || new.is_some());
+        self.table.arm(&key, row, input, store, cx);
         let origin = Origin { timestamp: newest, behind, watermark, input, headers };
-        if self.table.each() && (was || slot.is_some()) {
-            let new = slot.as_ref().map(|row| row.value.clone());
-            self.table.update(key.clone(), Change { old, new }, &origin);
+        if told {
+            self.table.update(key, Change { old, new }, &origin);
         }
-        self.table.settle(&key, row, origin, store, cx);
+        *store.origin_mut(row) = origin;
     }
 }
 

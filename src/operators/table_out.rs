@@ -158,15 +158,14 @@ impl<K: Key, A: Data> TableOut<K, A> {
         Some(row)
     }
 
-    /// A row has been changed, and this is where the change came from: the last thing to be told of it.
-    pub fn settle(&mut self, key: &K, row: RowId, origin: Origin, store: &mut Store<K, A>, cx: &mut Cx) {
+    /// A row has been changed by `input`: sees to it that it ends in time. Must be told of each change.
+    pub fn arm(&mut self, key: &K, row: RowId, input: InputNumber, store: &mut Store<K, A>, cx: &mut Cx) {
         if let Some(expiry) = &mut self.expiry
             && let Some(updated) = store.row(row).map(|row| row.timestamp)
-            && let Err(error) = expiry.arm(key, updated, origin.input)
+            && let Err(error) = expiry.arm(key, updated, input)
         {
-            return cx.stop(error);
+            cx.stop(error);
         }
-        *store.origin_mut(row) = origin;
     }
 
     /// Ends the rows that have come to their end by the watermark: to be called after each record. They go out before what
