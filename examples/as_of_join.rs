@@ -15,7 +15,7 @@ const COSTS: Topic<String, i64> = Topic::new("costs");
 fn main() -> Result<(), Box<dyn Error>> {
     let b = Builder::new("costs");
     // What prices were is known for an hour; orders wait for those that come up to ten seconds late.
-    let prices = b.source(PRICES).versioned_table(Duration::from_secs(3600));
+    let prices = b.source(PRICES).versioned_table(Duration::from_hours(1));
     let in_time = prices.with_grace(Duration::from_secs(10));
     b.source(ORDERS).stream().join_as_of(&in_time, |_, count, price| count * price).named("costs").to(COSTS);
 

@@ -256,14 +256,20 @@ impl<K: Data, V: Data, KC, VC, E> Source<K, V, KC, VC, E> {
         VC: Codec<V> + Default,
         E: EventTime<K, V>,
     {
-        self.with_tombstones().stream().latest("table", |value| value)
+        self.changes().latest("table", |value| value)
     }
 
     /// As [`table`](Self::table), and what its rows were stays known: see [`VersionedTable`], which says what `history` is.
     /// The newest value of a key is then the one with the latest event time.
     #[track_caller]
     pub fn versioned_table(self, history: Duration) -> VersionedTable<K, V>
-        self.changes().latest("table", |value| value)
+    where
+        K: Key,
+        KC: Codec<K> + Default,
+        VC: Codec<V> + Default,
+        E: EventTime<K, V>,
+    {
+        self.changes().versions("versioned-table", history, |value| value)
     }
 
     /// As [`table`](Self::table), and the newest value is the one with the largest event time, however the records come: an
@@ -298,11 +304,6 @@ impl<K: Data, V: Data, KC, VC, E> Source<K, V, KC, VC, E> {
         VC: Codec<V> + Default,
         E: EventTime<K, V>,
     {
-        self.with_tombstones().stream().versions("versioned-table", history, |value| value)
-    }
-
-    /// The same topic, in which a null value deletes a row.
-    fn with_tombstones(self) -> Source<K, Option<V>, KC, Nullable<VC>, OrStamped<E>> {
         self.changes().latest_by_time("table", remember, |value| value)
     }
 
@@ -314,9 +315,8 @@ impl<K: Data, V: Data, KC, VC, E> Source<K, V, KC, VC, E> {
         E: EventTime<K, V>,
     {
         let Self { graph, topic, location, event_time, pace, ahead, policy } = self;
-        let topic = Topic::owned(topic.name().to_owned());
+        let topic: Topic<K, Option<V>, KC, Nullable<VC>> = Topic::owned(topic.name().to_owned());
         let event_time = OrStamped(event_time);
-        Source { graph, topic, location, event_time, pace, ahead, policy }
         Source { graph, topic, location, event_time, pace, ahead, policy }.stream()
     }
 

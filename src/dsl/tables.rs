@@ -10,8 +10,8 @@ use super::table::Table;
 use crate::codec::{Data, Key};
 use crate::operators::expiry::Alive;
 use crate::operators::latest::Latest;
-use crate::operators::lookup::Lookup;
 use crate::operators::latest_by_time::{Deletions, LatestByTime};
+use crate::operators::lookup::Lookup;
 use crate::operators::on_change::OnChange;
 use crate::operators::table_filter::TableFilter;
 use crate::operators::table_map::TableMap;
@@ -117,10 +117,6 @@ impl<K: Key, I: Item> Stream<K, I> {
         let slot = StoreSlot::of(self.graph.borrow().next());
         let view = Some(slot.view());
         let kind = NodeKind::Stateful { emission: None, keeps_before: false };
-        let (node, edge) =
-            self.add(label, kind, move |wiring, _, out| Latest::new(slot.stand(wiring), Arc::clone(&of), out));
-        self.graph.borrow_mut().node_mut(node).value_type = std::any::type_name::<V>();
-        self.graph.borrow_mut().queried(node, Lookup::rows::<K, V>());
         let (node, edge) = self.add(label, kind, move |wiring, _, out| {
             let expiry = slot.expiry(wiring);
             Latest::new(slot.stand(wiring), Arc::clone(&of), out).expiring(expiry)
@@ -156,10 +152,11 @@ impl<K: Key, I: Item> Stream<K, I> {
     }
 
     /// `node` keeps the newest of the stream's records.
-    fn keeps<V>(&self, node: NodeId) {
+    fn keeps<V: Data>(&self, node: NodeId) {
         let mut graph = self.graph.borrow_mut();
         // To people a table's values are what is in it, not the changes on its edges.
         graph.node_mut(node).value_type = std::any::type_name::<V>();
+        graph.queried(node, Lookup::rows::<K, V>());
         graph.may_expire(node);
     }
 }

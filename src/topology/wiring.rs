@@ -94,8 +94,6 @@ impl<'a> Wiring<'a> {
         let mut sources: Vec<_> = places.into_iter().zip(self.sources).collect();
         sources.sort_by_key(|(place, _)| *place);
         self.sources = sources.into_iter().map(|(_, source)| source).collect();
-        self.stores.reverse();
-        self.sources.reverse();
         // An operator may make several stores, whatever was declared between them.
         let places = &self.sub.stores;
         self.stores.sort_by_key(|store| places.iter().position(|name| **name == *store.name()));

@@ -9,7 +9,9 @@ use millstream::dsl::{Cogrouped, Setup, WindowedBy, Windowing};
 use millstream::operators::Reject;
 use millstream::operators::processor::{Context, Processor, Stored, Timer};
 use millstream::window::{HoppingWindows, JoinWindow, SessionWindows, SlidingWindows, TumblingWindows, Windowed};
-use millstream::{BadInput, Builder, Data, GlobalTable, Grouped, GroupedTable, Record, Stream, Table, Timestamp, Topic, Topology};
+use millstream::{
+    BadInput, Builder, Data, GlobalTable, Grouped, GroupedTable, Record, Stream, Table, Timestamp, Topic, Topology,
+};
 
 /// The stateless topologies get no nulls.
 const IN: Topic<String, String> = Topic::new("in");
@@ -51,7 +53,7 @@ pub(super) const ALL: &[(&str, Declare)] = &[
     ("stream-table-left", |b| left(b).left_join(&right(b), |_, left, right| joined(&left, right)).to(OUT)),
     ("stream-to-table", |b| b.source(NULLABLE_IN).stream().to_table_with_tombstones().to(OUT)),
     ("stream-versioned-table-inner", |b| {
-        let right = b.source(Topic::<String, String>::new("right")).versioned_table(Duration::from_secs(60));
+        let right = b.source(Topic::<String, String>::new("right")).versioned_table(Duration::from_mins(1));
         left(b).join_as_of(&right, |_, left, right| joined(&left, Some(right))).to(OUT);
     }),
     ("suppress-time-limit", |b| write_counts(&b.source(IN).stream().group_by_key().count().suppress_for(TEN))),
