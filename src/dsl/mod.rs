@@ -54,6 +54,9 @@ mod stream_join_tests;
 mod stream_tests;
 mod suppressed;
 mod table;
+mod table_join;
+#[cfg(test)]
+mod table_join_tests;
 #[cfg(test)]
 mod table_tests;
 #[cfg(test)]

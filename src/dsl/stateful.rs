@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::codec::{Data, Key};
+use crate::operators::Emission;
 use crate::operators::changelog::Changelog;
 use crate::operators::expiry::Expiry;
 use crate::operators::stores::{SharedStore, StoreHandle};
@@ -80,7 +81,10 @@ impl<K: Key, V: Data> StoreSlot<K, V> {
     /// How others look rows up.
     pub(super) fn view(&self) -> ViewOf<K, V> {
         let slot = self.clone();
-        Arc::new(move |wiring| View::Stored(slot.share(wiring)))
+        Arc::new(move |wiring| View::Stored {
+            store: slot.share(wiring),
+            held_back: wiring.updates(slot.node).0 == Emission::EachCommit,
+        })
     }
 
     fn share(&self, wiring: &Wiring<'_>) -> SharedStore<K, V> {

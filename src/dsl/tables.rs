@@ -320,8 +320,14 @@ impl<K: Key, V: Data> Table<K, V> {
     /// ```
     #[track_caller]
     pub fn materialized(&self) -> Self {
+        self.kept("materialized")
+    }
+
+    /// The same table in a store of its own.
+    #[track_caller]
+    pub(super) fn kept(&self, label: &'static str) -> Self {
         let changes: Stream<K, Change<V>> = Stream::new(Rc::clone(&self.graph), self.node, self.edge.clone(), false);
-        changes.latest("materialized", |change: Change<V>| change.new)
+        changes.latest(label, |change: Change<V>| change.new)
     }
 
     /// The same table, such that its rows can be looked up.

@@ -26,6 +26,7 @@ pub mod map;
 pub mod map_with_state;
 pub mod merge;
 pub mod on_change;
+pub mod merged_time;
 pub mod peek;
 pub mod process;
 pub mod processor;
@@ -47,6 +48,7 @@ pub mod table_fold;
 pub mod table_join;
 pub mod table_map;
 pub mod table_out;
+pub mod table_table_join;
 pub mod timed;
 #[cfg(test)]
 mod timed_tests;

@@ -8,10 +8,16 @@ use crate::codec::{Data, Key};
 use crate::error::Result;
 use crate::state::{Row, Store};
 
-/// A table as others look rows up in it. They see the newest value of each key, also one whose update is still held back.
+/// A table as others look rows up in it: the newest value of each key, also one whose update is still held back, or the
+/// one that was handed on last.
 pub enum View<K: Key, V: Data> {
     /// The rows are in a store.
-    Stored(SharedStore<K, V>),
+    Stored {
+        /// The store.
+        store: SharedStore<K, V>,
+        /// True where updates wait for the flush: what was handed on is then older than the newest row may be.
+        held_back: bool,
+    },
     /// The rows are made when they are asked for.
     Derived(Box<dyn Derived<K, V>>),
 }
@@ -23,13 +29,19 @@ pub trait Derived<K, V>: Send {
     /// # Errors
     /// When the state cannot be read.
     fn get(&mut self, key: &K) -> Result<Option<Row<V>>>;
+
+    /// The row of a key as it was handed on last.
+    ///
+    /// # Errors
+    /// When the state cannot be read.
+    fn handed_on(&mut self, key: &K) -> Result<Option<Row<V>>>;
 }
 
 impl<K: Key, V: Data> View<K, V> {
     /// Looks at the table, for one batch. Must be let go before anything is pushed downstream.
     pub fn look(&mut self) -> Looking<'_, K, V> {
         match self {
-            Self::Stored(store) => Looking::Stored(store.lock()),
+            Self::Stored { store, held_back } => Looking::Stored { store: store.lock(), held_back: *held_back },
             Self::Derived(of) => Looking::Derived { of: &mut **of, found: None },
         }
     }
@@ -38,7 +50,12 @@ impl<K: Key, V: Data> View<K, V> {
 /// A look at a table.
 pub enum Looking<'a, K: Key, V: Data> {
     /// At its store.
-    Stored(MutexGuard<'a, Store<K, V>>),
+    Stored {
+        /// The store.
+        store: MutexGuard<'a, Store<K, V>>,
+        /// As in [`View::Stored`].
+        held_back: bool,
+    },
     /// At rows that are made.
     Derived {
         /// What makes them.
@@ -55,9 +72,24 @@ impl<K: Key, V: Data> Looking<'_, K, V> {
     /// When the state cannot be read.
     pub fn get(&mut self, key: &K) -> Result<Option<&Row<V>>> {
         match self {
-            Self::Stored(store) => store.get(key),
+            Self::Stored { store, .. } => store.get(key),
             Self::Derived { of, found } => {
                 *found = of.get(key)?;
+                Ok(found.as_ref())
+            }
+        }
+    }
+
+    /// The row of a key as it was handed on last. The stores beneath must keep what was before.
+    ///
+    /// # Errors
+    /// When the state cannot be read.
+    pub fn handed_on(&mut self, key: &K) -> Result<Option<&Row<V>>> {
+        match self {
+            Self::Stored { store, held_back: true } => store.get_flushed(key),
+            Self::Stored { store, held_back: false } => store.get(key),
+            Self::Derived { of, found } => {
+                *found = of.handed_on(key)?;
                 Ok(found.as_ref())
             }
         }
@@ -79,8 +111,11 @@ impl<K: Key, V: Data, F> Kept<K, V, F> {
 
 impl<K: Key, V: Data, F: Fn(&K, &V) -> bool + Send + Sync> Derived<K, V> for Kept<K, V, F> {
     fn get(&mut self, key: &K) -> Result<Option<Row<V>>> {
-        let mut looking = self.of.look();
-        Ok(looking.get(key)?.filter(|row| (self.keep)(key, &row.value)).cloned())
+        Ok(self.of.look().get(key)?.filter(|row| (self.keep)(key, &row.value)).cloned())
+    }
+
+    fn handed_on(&mut self, key: &K) -> Result<Option<Row<V>>> {
+        Ok(self.of.look().handed_on(key)?.filter(|row| (self.keep)(key, &row.value)).cloned())
     }
 }
 
@@ -99,9 +134,15 @@ impl<K: Key, V: Data, F> Mapped<K, V, F> {
 
 impl<K: Key, V: Data, V2: Data, F: Fn(&K, &V) -> V2 + Send + Sync> Derived<K, V2> for Mapped<K, V, F> {
     fn get(&mut self, key: &K) -> Result<Option<Row<V2>>> {
-        let mut looking = self.of.look();
-        let Some(row) = looking.get(key)? else { return Ok(None) };
-        let (value, timestamp) = ((self.f)(key, &row.value), row.timestamp);
-        Ok((!value.is_null()).then_some(Row { value, timestamp }))
+        Ok(self.of.look().get(key)?.and_then(|row| mapped(key, row, &*self.f)))
     }
+
+    fn handed_on(&mut self, key: &K) -> Result<Option<Row<V2>>> {
+        Ok(self.of.look().handed_on(key)?.and_then(|row| mapped(key, row, &*self.f)))
+    }
+}
+
+fn mapped<K, V, V2: Data>(key: &K, row: &Row<V>, f: &impl Fn(&K, &V) -> V2) -> Option<Row<V2>> {
+    let (value, timestamp) = (f(key, &row.value), row.timestamp);
+    (!value.is_null()).then_some(Row { value, timestamp })
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::cache::Cache;
+use super::cache::{CLEAN, Cache};
 use super::task::EncodedRow;
 use super::{Row, StoreId, TaskState};
 use crate::codec::{Codec, CodecError, Data, Key};
@@ -135,6 +135,21 @@ impl<K: Key, V: Data> Store<K, V> {
     pub fn get(&mut self, key: &K) -> Result<Option<&Row<V>>> {
         let place = self.locate(key)?;
         Ok(self.cache.entry(place).row.as_ref())
+    }
+
+    /// The row of a key at the last flush: what was handed on, where updates wait for the flush. The store must have been
+    /// made to keep what was before.
+    ///
+    /// # Errors
+    /// When the row cannot be read from below.
+    pub fn get_flushed(&mut self, key: &K) -> Result<Option<&Row<V>>> {
+        debug_assert!(self.keep_before, "the store {} does not keep what was at the last flush", self.name);
+        let place = self.locate(key)?;
+        let entry = self.cache.entry(place);
+        if entry.dirty == CLEAN {
+            return Ok(entry.row.as_ref());
+        }
+        Ok(self.cache.dirty()[entry.dirty as usize].before.as_ref())
     }
 
     /// Finds the row of a key, also one that does not exist yet, in order to change it. It counts as changed from here on.

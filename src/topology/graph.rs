@@ -118,6 +118,8 @@ pub struct Graph {
     looks_up: Vec<(NodeId, NodeId)>,
     /// Tables whose rows may end by themselves, and of those that do: the store of their timers, and after how long.
     expiries: BTreeMap<NodeId, Option<(NodeId, Duration)>>,
+    /// Nodes that belong to an operator made of several, and what they add to its name.
+    parts: Vec<(NodeId, NodeId, &'static str)>,
     /// Mistakes that the DSL saw while nodes were declared.
     pub(crate) mistakes: Vec<Mistake>,
 }
@@ -160,6 +162,9 @@ impl Graph {
             let message = format!("named {name:?}, and {other:?} before: one name is enough");
             self.mistakes.push(Mistake::between(Location::caller(), node.location, message));
         }
+        for (_, part, suffix) in self.parts.iter().filter(|(whole, ..)| *whole == id) {
+            self.nodes[part.0].named = Some(format!("{name}-{suffix}"));
+        }
         self.nodes[id.0].named = Some(name);
     }
 
@@ -177,6 +182,11 @@ impl Graph {
     pub(crate) fn joins_of(&self, global: NodeId) -> Vec<NodeId> {
         let looks = |node: &Node| node.kind == NodeKind::GlobalJoin { table: global };
         self.iter().filter(|(_, node)| looks(node)).map(|(id, _)| id).collect()
+    }
+
+    /// `part` holds bytes for the operator `whole`: the name that the user gives that one is the beginning of its own.
+    pub(crate) fn make_part(&mut self, whole: NodeId, part: NodeId, suffix: &'static str) {
+        self.parts.push((whole, part, suffix));
     }
 
     /// Members of one group must agree on `term`, of a node or of the whole topology: it is part of the fingerprint.
@@ -266,6 +276,21 @@ impl Graph {
     /// The store of a table's timers, and after how long its rows end, where they do.
     pub(crate) fn expiry(&self, node: NodeId) -> Option<(NodeId, Duration)> {
         self.expiries.get(&node).copied().flatten()
+    }
+
+    /// The stores that a table's rows lie in.
+    #[must_use]
+    pub fn stores_of(&self, table: NodeId) -> Vec<NodeId> {
+        let (mut stores, mut open) = (Vec::new(), vec![table]);
+        while let Some(id) = open.pop() {
+            let node = self.node(id);
+            if matches!(node.kind, NodeKind::Stateful { .. }) {
+                stores.push(id);
+            } else {
+                open.extend(&node.parents);
+            }
+        }
+        stores
     }
 
     /// The codecs by whose bytes of the key the records of a node were placed, and where that was declared.

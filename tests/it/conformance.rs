@@ -16,10 +16,6 @@ use millstream::{Emission, Result, Topology};
 use serde::Deserialize;
 
 /// The topologies that are not built yet, by what they wait for. A case of any other unknown topology is a failure.
-const NOT_BUILT_YET: [(&str, &[&str]); 1] = [(
-    "joins",
-    &["foreign-key-inner", "foreign-key-left", "table-table-inner", "table-table-left", "table-table-outer"],
-)];
 
 /// The topologies in which ours gives more than the original on purpose: ours sends every window that closes, as the
 /// tests of the window operators show against a naive reference.

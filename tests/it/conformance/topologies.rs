@@ -61,6 +61,9 @@ pub(super) const ALL: &[(&str, Declare)] = &[
     ("table-group-by-count", |b| write_counts(&rows_by_third(b).count())),
     ("table-group-by-sum", table_group_by_sum),
     ("table-map-values", |b| b.table(IN).map_values(|_, value| format!("x{value}")).to(OUT)),
+    ("table-table-inner", |b| left_table(b).join(&right(b), |_, l, r| pair(Some(l), Some(r))).to(OUT)),
+    ("table-table-left", |b| left_table(b).left_join(&right(b), |_, l, r| pair(Some(l), r)).to(OUT)),
+    ("table-table-outer", |b| left_table(b).outer_join(&right(b), |_, l, r| pair(l, r)).to(OUT)),
     ("tumbling-count", |b| counts(&grouped(b).windowed(TumblingWindows::of(TEN)))),
     ("tumbling-count-final", |b| write_windows(&grouped(b).windowed(TUMBLING).count().until_close())),
     ("tumbling-count-on-close", |b| counts(&grouped(b).windowed(TUMBLING).on_close())),
@@ -91,6 +94,16 @@ fn write_counts(counts: &Table<String, u64>) {
 /// The stream of a join, whose nulls it must leave out.
 fn left(b: &Builder) -> Stream<String, Option<String>> {
     b.source(Topic::<String, Option<String>>::new("left")).stream()
+}
+
+/// The left table of a join.
+fn left_table(b: &Builder) -> Table<String, String> {
+    b.table(Topic::<String, String>::new("left"))
+}
+
+fn pair(left: Option<&String>, right: Option<&String>) -> String {
+    let shown = |side: Option<&String>| side.map_or("null", String::as_str).to_owned();
+    format!("{}+{}", shown(left), shown(right))
 }
 
 /// The table of a join.
