@@ -16,6 +16,7 @@ pub mod filter;
 pub mod flat_map;
 #[cfg(test)]
 pub(crate) mod flaws;
+pub mod foreign;
 pub mod frame_source;
 pub mod global_join;
 pub mod global_table;

@@ -136,7 +136,11 @@ impl Caretaker {
                 self.parts.shared.wait(LOOK_EVERY);
             }
         }
-        Ok(ends.is_empty())
+        while self.parts.shared.is_unfinished() && !self.parts.shared.stopping() {
+            self.purge();
+            self.parts.shared.wait(LOOK_EVERY);
+        }
+        Ok(ends.is_empty() && !self.parts.shared.stopping())
     }
 
     /// Does a partition hold a committed record between a position and an end? The offsets there may all be markers of

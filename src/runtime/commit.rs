@@ -80,6 +80,10 @@ impl StreamThread {
         if !self.flush()? {
             return Ok(());
         }
+        if self.running().any(Task::has_more) {
+            // Before the positions can be seen: they do not say it.
+            self.parts.shared.unfinished(self.number, true);
+        }
         let positions = self.positions();
         let offsets: Vec<CommittedOffset> = positions
             .iter()
@@ -170,6 +174,7 @@ impl StreamThread {
             }
             task.state.commit(stand);
         }
+        self.parts.shared.unfinished(self.number, self.running().any(Task::has_more));
         for (partition, (offset, position)) in positions {
             self.suspects.forget_before(&partition, offset);
             if placement::is_repartition(&self.parts.layout, &partition.topic) {

@@ -57,6 +57,8 @@ pub(crate) fn prepare(
         cache_bytes: config.cache_bytes / config.threads,
         ..TaskOptions::default()
     };
+    #[cfg(test)]
+    let options = TaskOptions { portion: config.batch.unwrap_or(options.portion), ..options };
     let parts = Parts {
         topology: Arc::new(topology),
         layout: Arc::new(layout),

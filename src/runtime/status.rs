@@ -1,6 +1,6 @@
 //! What the stream threads of an application tell the rest of the process.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -88,6 +88,7 @@ struct Inner {
     error: Option<Error>,
     bounds: Option<BTreeMap<TopicPartition, Offset>>,
     purgeable: BTreeMap<TopicPartition, Offset>,
+    unfinished: BTreeSet<usize>,
 }
 
 /// What one stream thread is doing.
@@ -146,6 +147,23 @@ impl Shared {
     /// Records of a repartition topic before this offset have been processed for good.
     pub(crate) fn purgeable(&self, partition: TopicPartition, before: Offset) {
         self.lock().purgeable.insert(partition, before);
+    }
+
+    /// Tasks of a thread have processed input, and have more to do than fitted in their steps: what they have committed says
+    /// less than their positions do.
+    pub(crate) fn unfinished(&self, thread: usize, unfinished: bool) {
+        let mut inner = self.lock();
+        if unfinished {
+            inner.unfinished.insert(thread)
+        } else {
+            inner.unfinished.remove(&thread)
+        };
+        drop(inner);
+        self.changed.notify_all();
+    }
+
+    pub(crate) fn is_unfinished(&self) -> bool {
+        !self.lock().unfinished.is_empty()
     }
 
     pub(crate) fn take_purgeable(&self) -> Vec<(TopicPartition, Offset)> {

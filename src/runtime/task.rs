@@ -233,6 +233,10 @@ impl Task {
 
     /// Whether more is to come, as the tasks downstream are told.
     fn activity(&self) -> Activity {
+        if self.more {
+            // What is still to be done comes out whether more comes in or not.
+            return Activity::Active;
+        }
         let mut all = None;
         for input in &self.inputs {
             let activity = match input.port.activity() {
@@ -306,6 +310,7 @@ impl Task {
     /// Lets everything out that is held back for the sake of fewer updates.
     pub(crate) fn flush(&mut self, wall: Timestamp, all_markers: bool) -> Result<(), Stop> {
         self.cx.wall = wall;
+        self.more |= self.cx.take_more_to_do();
         self.cx.activity = self.activity();
         self.cx.all_markers = all_markers;
         self.cx.markers_owed = false;
@@ -345,6 +350,11 @@ impl Task {
     /// Makes the task part of the running transaction.
     pub(crate) fn touch(&mut self) {
         self.moved = true;
+    }
+
+    /// True while there is more to do than fitted in the steps so far.
+    pub(crate) fn has_more(&self) -> bool {
+        self.more
     }
 
     /// True where somebody waits for it.

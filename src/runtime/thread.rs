@@ -237,6 +237,7 @@ impl StreamThread {
 
     /// Drops all tasks with what they have not committed; their states go back to the registry.
     pub(crate) fn drop_tasks(&mut self) {
+        self.parts.shared.unfinished(self.number, false);
         for slot in self.slots.drain(..) {
             // Before the state is given back, and another thread or process has it.
             self.parts.shared.serving().withdraw(slot.id);

@@ -10,6 +10,9 @@ mod global_simulation;
 mod join_as_of;
 #[cfg(test)]
 mod join_order;
+mod foreign_cost;
+#[cfg(test)]
+mod foreign_simulation;
 #[cfg(test)]
 mod replay;
 pub mod simulation;

@@ -10,6 +10,7 @@
 //! - [`describe`]: the plan for people.
 //! - [`lock`]: what was deployed last, and what a change does to it.
 
+pub(crate) mod circles;
 pub mod describe;
 pub mod graph;
 pub mod layout;

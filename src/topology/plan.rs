@@ -132,7 +132,7 @@ pub(super) fn plan(name: &str, graph: &Graph, names: &[Arc<str>]) -> Plan {
 }
 
 /// The nodes of each sub-topology. Nodes hang together by their parents; the halves of a repartition do not.
-fn groups(graph: &Graph) -> Vec<Vec<NodeId>> {
+pub(super) fn groups(graph: &Graph) -> Vec<Vec<NodeId>> {
     let mut group: Vec<usize> = (0..graph.len()).collect();
     for (id, node) in graph.iter() {
         for parent in &node.parents {

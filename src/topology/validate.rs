@@ -144,6 +144,7 @@ pub(super) fn check(name: &str, graph: &Graph, names: &[Arc<str>], mistakes: &mu
         }
     }
     check_placing(graph, mistakes);
+    super::circles::check(graph, mistakes);
     for (id, node) in graph.iter() {
         // Sub-topologies are called by what they read, and so are their directories.
         if matches!(node.kind, NodeKind::RepartitionSink { .. })

@@ -40,11 +40,13 @@ pub struct TaskOptions {
     pub cache_bytes: usize,
     /// How many keys a `combine()` may hold before it hands them on early.
     pub combine_keys: usize,
+    /// How many subscribers a join by a foreign key tells of changes before other work has its turn.
+    pub portion: usize,
 }
 
 impl Default for TaskOptions {
     fn default() -> Self {
-        Self { emission: Emission::EachCommit, cache_bytes: 64 << 20, combine_keys: 100_000 }
+        Self { emission: Emission::EachCommit, cache_bytes: 64 << 20, combine_keys: 100_000, portion: 4096 }
     }
 }
 
