@@ -16,7 +16,6 @@ const LEFT: Topic<String, String> = Topic::new("left");
 const RIGHT: Topic<String, String> = Topic::new("right");
 const OUT: Topic<String, String> = Topic::new("out");
 
-#[expect(clippy::ptr_arg, reason = "the signature that the join asks for")]
 fn named(_: &String, value: &String) -> Option<String> {
     (value != "none").then(|| value.clone())
 }

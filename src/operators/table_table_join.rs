@@ -93,6 +93,9 @@ pub struct LeftPort<K: Key, R: Data, O, F>(Side<K, R, O, F>);
 /// The port for changes of the right table.
 pub struct RightPort<K: Key, L: Data, O, F>(Side<K, L, O, F>);
 
+/// The ports of a join: for the left table and for the right one.
+pub type Ports<K, L, R, O, F> = (LeftPort<K, R, O, F>, RightPort<K, L, O, F>);
+
 /// Both ports of a join of the tables `left` and `right`.
 #[must_use]
 pub fn ports<K: Key, L: Data, R: Data, O, F>(
@@ -100,7 +103,7 @@ pub fn ports<K: Key, L: Data, R: Data, O, F>(
     right: View<K, R>,
     joining: &Joining<F>,
     out: Out<K, Change<O>>,
-) -> (LeftPort<K, R, O, F>, RightPort<K, L, O, F>) {
+) -> Ports<K, L, R, O, F> {
     let shared = Arc::new(Mutex::new(Shared { time: MergedTime::of(2), out }));
     let (number, joining, made) = (0, joining.clone(), Vec::new());
     let first = Side { number, other: right, joining: joining.clone(), made, shared: Arc::clone(&shared) };
@@ -160,7 +163,7 @@ where
 {
     fn push(&mut self, batch: &mut Vec<Record<K, Change<L>>>, cx: &mut Cx) {
         let alone = self.0.joining.needs != Needs::Both;
-        self.0.push(batch, alone, |joining, key, own, other| joining.value(key, own, other), cx);
+        self.0.push(batch, alone, Joining::value, cx);
     }
 
     fn signal(&mut self, signal: Signal, cx: &mut Cx) {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::broker::memory::MemoryBroker;
 use crate::broker::{Broker, NewTopic, Outgoing, OutgoingRecord, Partitioning};
@@ -48,13 +48,13 @@ fn write(broker: &MemoryBroker, rows: impl Iterator<Item = (&'static str, Vec<u8
 }
 
 /// Runs until nothing is left to do; gives how long the longest turn took, in which a step or a commit falls.
-fn settle(process: &mut Process) -> Duration {
+fn settle(process: &mut Process, clock: &dyn Clock) -> Duration {
     let mut worst = Duration::ZERO;
     let mut idle = 0;
     while idle < 20 {
-        let start = Instant::now();
+        let start = clock.elapsed();
         let turn = process.turn().expect("it goes on");
-        worst = worst.max(start.elapsed());
+        worst = worst.max(clock.elapsed().saturating_sub(start));
         match turn {
             Turn::Worked => idle = 0,
             Turn::Idle(_) => {
@@ -76,26 +76,27 @@ fn a_row_that_a_million_others_name_changes_without_a_long_step_and_loses_no_win
     broker.create_topics(&["left", "right", "out", "counts"].map(topic)).expect("created");
     let metrics = Metrics::new().topology("hot");
     let config = Config::new("test");
-    let mut process = Process::start(topology(), Arc::new(broker.clone()), config, clock, metrics).expect("it starts");
+    let mut process =
+        Process::start(topology(), Arc::new(broker.clone()), config, Arc::clone(&clock), metrics).expect("it starts");
     write(&broker, (0..rows).map(|n| ("left", n.to_be_bytes().to_vec(), "hot", 1)));
-    let start = Instant::now();
-    let worst = settle(&mut process);
-    println!("{rows} rows: {:?}, longest turn {worst:?}", start.elapsed());
+    let start = clock.elapsed();
+    let worst = settle(&mut process, &*clock);
+    println!("{rows} rows: {:?}, longest turn {worst:?}", clock.elapsed().saturating_sub(start));
     // The second change comes while the first is going round.
     for (change, value) in ["one", "two"].into_iter().enumerate() {
         let minute = 2 + i64::try_from(change).expect("small");
         write(&broker, [("right", b"hot".to_vec(), value, minute)].into_iter());
-        let (start, before) = (Instant::now(), broker.transactions().committed);
-        let worst = settle(&mut process);
+        let (start, before) = (clock.elapsed(), broker.transactions().committed);
+        let worst = settle(&mut process, &*clock);
         let commits = broker.transactions().committed - before;
-        println!("a change: {:?}, {commits} commits, longest turn {worst:?}", start.elapsed());
+        println!("a change: {:?}, {commits} commits, longest turn {worst:?}", clock.elapsed().saturating_sub(start));
     }
     // Time goes on in both tables, and closes the windows of both changes.
     write(
         &broker,
         [("right", b"cold".to_vec(), "", 9), ("left", u64::MAX.to_be_bytes().to_vec(), "cold", 9)].into_iter(),
     );
-    settle(&mut process);
+    settle(&mut process, &*clock);
     let newest: BTreeMap<_, _> =
         broker.records("out").expect("it is there").into_iter().map(|record| (record.key, record.value)).collect();
     let two = newest.values().filter(|value| value.as_deref() == Some(b"two")).count() as u64;

@@ -15,7 +15,9 @@ impl Ways {
         let groups = groups(graph);
         let mut of = vec![0; graph.len()];
         for (group, nodes) in groups.iter().enumerate() {
-            nodes.iter().for_each(|node| of[node.0] = group);
+            for node in nodes {
+                of[node.0] = group;
+            }
         }
         let mut next = vec![Vec::new(); groups.len()];
         for (id, node) in graph.iter() {

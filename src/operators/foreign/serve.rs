@@ -57,7 +57,6 @@ pub struct Serve<K: Key, V: Data, FK: Key, V2: Data, O, F> {
 }
 
 /// What every answer of one step has in common.
-#[derive(Clone, Copy)]
 struct Told<'a, V2> {
     foreign: &'a [u8],
     row: Option<&'a V2>,
@@ -177,17 +176,14 @@ where
         let foreign = encoded(&record.key).map_err(|error| self.unusable("written", &error))?;
         let (timestamp, behind, input) = (record.timestamp, record.behind, record.input);
         let under_way = self.rounds.as_ref().and_then(|rounds| rounds.get(&foreign)).cloned();
-        let round = match under_way {
-            Some(mut round) => {
-                round.begin_again(since, timestamp, behind);
-                Some(round)
-            }
-            None => {
-                let (row, watermark) = (record.value.new.as_ref(), self.now());
-                let told = Told { foreign: &foreign, row, timestamp, behind, input, watermark };
-                let rest = self.tell((&[], None), told, budget)?;
-                rest.map(|at| Round { at, to: None, then: None, since, timestamp, behind })
-            }
+        let round = if let Some(mut round) = under_way {
+            round.begin_again(since, timestamp, behind);
+            Some(round)
+        } else {
+            let (row, watermark) = (record.value.new.as_ref(), self.now());
+            let told = Told { foreign: &foreign, row, timestamp, behind, input, watermark };
+            let rest = self.tell((&[], None), &told, budget)?;
+            rest.map(|at| Round { at, to: None, then: None, since, timestamp, behind })
         };
         if let Some(round) = round {
             self.hold = self.hold.min(since);
@@ -201,7 +197,7 @@ where
     fn tell(
         &mut self,
         (from, to): (&[u8], Option<&[u8]>),
-        told: Told<'_, V2>,
+        told: &Told<'_, V2>,
         budget: &mut usize,
     ) -> Result<Option<Vec<u8>>> {
         let prefix = subscribers(told.foreign);
@@ -246,7 +242,7 @@ where
             let timestamp = row.as_ref().map_or(round.timestamp, |row| row.timestamp);
             let (row, watermark, input) = (row.as_ref().map(|row| &row.value), self.now(), InputNumber::UNKNOWN);
             let told = Told { foreign: &foreign, row, timestamp, behind: round.behind, input, watermark };
-            let next = self.tell((&round.at, round.to.as_deref()), told, budget)?;
+            let next = self.tell((&round.at, round.to.as_deref()), &told, budget)?;
             self.last.clone_from(&foreign);
             let more = round.got_to(next);
             self.keep(foreign, more.then_some(round))?;
