@@ -31,8 +31,12 @@ pub(super) const ALL: &[(&str, Declare)] = &[
     ("count", count),
     ("filter-map-flatmap", filter_map_flatmap),
     ("filter-not-select-key", filter_not_select_key),
-    ("foreign-key-inner", |b| left_table(b).join_by(&right(b), first_letter, |_, l, r| pair(Some(l), Some(r))).to(OUT)),
-    ("foreign-key-left", |b| left_table(b).left_join_by(&right(b), first_letter, |_, l, r| pair(Some(l), r)).to(OUT)),
+    ("foreign-key-inner", |b| {
+        left_table(b).join_by(&right(b), |_, v| first_letter(v), |_, l, r| pair(Some(l), Some(r))).to(OUT);
+    }),
+    ("foreign-key-left", |b| {
+        left_table(b).left_join_by(&right(b), |_, v| first_letter(v), |_, l, r| pair(Some(l), r)).to(OUT);
+    }),
     ("group-by-new-key-count", group_by_new_key_count),
     ("hopping-sum-grace", |b| sums(&grouped(b).windowed(HOPPING))),
     ("hopping-sum-on-close", |b| sums(&grouped(b).windowed(HOPPING).on_close())),
@@ -103,9 +107,8 @@ fn left_table(b: &Builder) -> Table<String, String> {
     b.table(Topic::<String, String>::new("left"))
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "the signature that the join asks for")]
-fn first_letter(_: &String, value: &String) -> Option<String> {
-    Some(value.chars().take(1).collect())
+fn first_letter(value: &str) -> Option<String> {
+    value.chars().next().map(String::from)
 }
 
 fn pair(left: Option<&String>, right: Option<&String>) -> String {
