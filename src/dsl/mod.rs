@@ -33,12 +33,12 @@
 
 mod builder;
 mod cogroup;
-mod global;
-#[cfg(test)]
-mod global_tests;
 mod foreign_join;
 #[cfg(test)]
 mod foreign_join_tests;
+mod global;
+#[cfg(test)]
+mod global_tests;
 mod grouped;
 mod grouped_table;
 #[cfg(test)]

@@ -5,14 +5,15 @@
 
 pub mod driver;
 #[cfg(test)]
+mod foreign_cost;
+#[cfg(test)]
+mod foreign_simulation;
+#[cfg(test)]
 mod global_simulation;
 #[cfg(test)]
 mod join_as_of;
 #[cfg(test)]
 mod join_order;
-mod foreign_cost;
-#[cfg(test)]
-mod foreign_simulation;
 #[cfg(test)]
 mod replay;
 pub mod simulation;

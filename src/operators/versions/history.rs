@@ -259,4 +259,9 @@ impl<K: Key, V: Data> Derived<K, V> for Latest<K, V> {
         let row = store.get(&Slot::Latest(key.clone()))?;
         Ok(row.and_then(|row| row.value.value().map(|value| Row { value: value.clone(), timestamp: row.timestamp })))
     }
+
+    /// Every change is handed on by itself, at once.
+    fn handed_on(&mut self, key: &K) -> Result<Option<Row<V>>> {
+        self.get(key)
+    }
 }
