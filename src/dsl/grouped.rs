@@ -293,7 +293,7 @@ impl<K: Key, V: Data> Grouped<K, V> {
 
     #[track_caller]
     fn shuffle<A: Data>(&self, stream: Stream<K, A>, label: &'static str) -> Stream<K, A> {
-        Repartition { stream, partitions: self.partitions, name: self.name.clone() }.through(label, true)
+        Repartition { stream, partitions: self.partitions, name: self.name.clone(), ahead: false }.through(label, true)
     }
 }
 

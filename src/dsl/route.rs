@@ -170,7 +170,7 @@ impl<K: Item, V: Item> Stream<K, V> {
         K: Key,
         V: Data,
     {
-        Repartition { stream: self.clone(), partitions: None, name: None }
+        Repartition { stream: self.clone(), partitions: None, name: None, ahead: false }
     }
 }
 
@@ -180,6 +180,7 @@ pub struct Repartition<K, V> {
     pub(super) stream: Stream<K, V>,
     pub(super) partitions: Option<u32>,
     pub(super) name: Option<String>,
+    pub(super) ahead: bool,
 }
 
 impl<K: Key, V: Data> Repartition<K, V> {
@@ -195,6 +196,33 @@ impl<K: Key, V: Data> Repartition<K, V> {
         self
     }
 
+    /// Lets the records go ahead of time, so that nothing overtakes them: whatever else is processed in the same task waits
+    /// until all of them have come that are not newer. For the side of a join that may be read in any order, such as
+    /// versions that say themselves since when they hold.
+    ///
+    /// The records of a repartition topic come from several tasks, and only those of each are in order. Without this the
+    /// one at the head of the topic decides whose turn it is, and an older one behind it may come too late for a join.
+    ///
+    /// What nobody upstream has read yet is not waited for once everything there was has been read.
+    ///
+    /// ```
+    /// # use millstream::{Builder, NoKey, Topic};
+    /// # const PRICES: Topic<NoKey, (String, u64)> = Topic::new("prices");
+    /// # const VISITS: Topic<String, String> = Topic::new("visits");
+    /// # const PRICED: Topic<String, u64> = Topic::new("priced");
+    /// let b = Builder::new("priced");
+    /// let prices = b.source(PRICES).stream().map(|_, (item, price)| (item, price));
+    /// let least = prices.repartition().ahead().named("prices").stream().group_by_key().reduce(|least, price| {
+    ///     *least = price.min(*least);
+    /// });
+    /// b.source(VISITS).stream().join(&least, |_, _, price| *price).to(PRICED);
+    /// # b.build().unwrap();
+    /// ```
+    pub fn ahead(mut self) -> Self {
+        self.ahead = true;
+        self
+    }
+
     /// The records on the other side.
     #[track_caller]
     pub fn stream(self) -> Stream<K, V> {
@@ -203,7 +231,7 @@ impl<K: Key, V: Data> Repartition<K, V> {
 
     #[track_caller]
     pub(super) fn through(self, label: &'static str, implied: bool) -> Stream<K, V> {
-        let Self { stream, partitions, name } = self;
+        let Self { stream, partitions, name, ahead } = self;
         let above = stream.edge.clone();
         let sink = stream.graph.borrow().next();
         stream.node::<K, V>(
@@ -228,9 +256,12 @@ impl<K: Key, V: Data> Repartition<K, V> {
                 let decode = FrameDecoder::<K, V>::default();
                 let upstreams = Upstreams::new(wiring.upstream_tasks(id));
                 let source = TypedSource::new(input, policy, Pace::default(), decode, below.take());
-                wiring.add_source(Box::new(source.behind_tasks(upstreams)));
+                wiring.add_source(Box::new(source.behind_tasks(upstreams).going_ahead(ahead)));
             }),
         );
+        if ahead {
+            stream.graph.borrow_mut().agree(Some(id), "ahead".to_owned());
+        }
         stream.graph.borrow_mut().node_mut(id).placed_by = Some(std::any::type_name::<K::Codec>());
         Stream::new(stream.graph, id, edge, false)
     }

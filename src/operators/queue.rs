@@ -197,6 +197,7 @@ pub struct TypedSource<K, V, D> {
     /// The place among the task's sources.
     place: u32,
     one_by_one: bool,
+    ahead: bool,
     policy: BadInput,
     decode: D,
     queue: Queue<K, V>,
@@ -226,6 +227,7 @@ impl<K, V, D: Decode<K, V>> TypedSource<K, V, D> {
         Self {
             place: number,
             one_by_one,
+            ahead: false,
             policy,
             decode,
             queue: Queue::new(pace),
@@ -248,6 +250,14 @@ impl<K, V, D: Decode<K, V>> TypedSource<K, V, D> {
     pub fn behind_tasks(mut self, upstreams: Upstreams) -> Self {
         self.queue.upstreams = upstreams.clone();
         self.upstreams = upstreams;
+        self
+    }
+
+    /// Where `ahead`, its records may be processed before their time comes, and those of the task's other inputs wait
+    /// until all of it has come that is not newer than they are.
+    #[must_use]
+    pub const fn going_ahead(mut self, ahead: bool) -> Self {
+        self.ahead = ahead;
         self
     }
 
@@ -432,6 +442,10 @@ where
 
     fn awaited(&self) -> Option<Timestamp> {
         if self.is_repartition() { self.upstreams.awaited() } else { None }
+    }
+
+    fn goes_ahead(&self) -> bool {
+        self.ahead
     }
 
     fn time(&self) -> SourceTime {

@@ -116,6 +116,11 @@ pub trait SourcePort: Send {
     /// where none is to be waited for.
     fn awaited(&self) -> Option<Timestamp>;
 
+    /// True where its records may be processed before their time comes, because the others of the task must not pass it.
+    fn goes_ahead(&self) -> bool {
+        false
+    }
+
     /// What is known of time here: committed beside the position.
     fn time(&self) -> SourceTime;
 
