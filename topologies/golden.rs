@@ -29,7 +29,7 @@ pub fn values(generator: impl Generator, count: u64) -> Vec<Vec<u8>> {
 pub fn faulty(seed: u64) -> Options {
     let faults =
         Faults { late: 0.05, late_by_millis: 25_000, duplicate: 0.03, null_key: 0.01, broken: 0.01, ..Faults::NONE };
-    Options { seed, start: START, rate: 50.0, faults }
+    Options { seed, start: START, rate: 50.0, faults, changes: 0.0 }
 }
 
 /// How a topology is played to: nothing of it may show in the results.

@@ -455,6 +455,9 @@ pub(super) struct GenerateArguments {
     /// Write into these partitions only, in turn, such as 0,1,2: another run can then let partition 3 lag behind
     #[arg(long, value_name = "N,…", value_delimiter = ',')]
     pub(super) into: Vec<u32>,
+    /// How often a record of a table, such as a product, is written again with a change: a share of the records, from 0 to 1
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = parse::share)]
+    pub(super) change_rate: f64,
     /// A property of librdkafka, as for security
     #[arg(long = "property", value_name = "KEY=VALUE", value_parser = parse::pair)]
     pub(super) properties: Vec<(String, String)>,

@@ -13,6 +13,9 @@ pub struct Options {
     pub rate: f64,
     /// What goes wrong with them.
     pub faults: Faults,
+    /// How often a record of a table, such as a product, is written again with a change: a share of the records, from 0
+    /// to 1. A generator without tables has no use for it.
+    pub changes: f64,
 }
 
 /// How much of what goes wrong: each is a share of the records, from 0 to 1.

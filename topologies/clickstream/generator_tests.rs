@@ -12,7 +12,7 @@ use crate::topologies::golden::written;
 const START: Timestamp = Timestamp::from_millis(1_700_000_000_000);
 
 fn options(faults: Faults) -> Options {
-    Options { seed: 7, start: START, rate: 100.0, faults }
+    Options { seed: 7, start: START, rate: 100.0, faults, changes: 0.0 }
 }
 
 fn clicks(options: Options, count: u64) -> Outgoing {

@@ -28,6 +28,8 @@ pub struct SalesGenerator {
     levels: Vec<i64>,
     rng: ChaCha8Rng,
     faults: FaultDice,
+    /// Decides about changes, so that the purchases of a seed are made the same way whether there are any or not.
+    changes: ChaCha8Rng,
     sold: u64,
 }
 
@@ -47,7 +49,10 @@ impl SalesGenerator {
         let products = products(CivilTime::from_timestamp(options.start))?;
         let levels = products.iter().map(|product| product.inventory_level).collect();
         let faults = FaultDice::new(options.seed, options.faults);
-        Ok(Self { options, products, levels, rng: ChaCha8Rng::seed_from_u64(options.seed), faults, sold: 0 })
+        let rng = ChaCha8Rng::seed_from_u64(options.seed);
+        let mut changes = rng.clone();
+        changes.set_stream(2);
+        Ok(Self { options, products, levels, rng, faults, changes, sold: 0 })
     }
 
     /// Sells one line item and gives the inventory record where that made the product run low.
@@ -87,6 +92,21 @@ impl SalesGenerator {
         Some(Inventory { event_time, product_id, existing_level, stock_quantity: RESTOCK_AMOUNT, new_level: *level })
     }
 
+    /// Gives a product that costs something else from `time` on, if one shall.
+    fn change(&mut self, time: CivilTime, items: u64) -> Option<&Product> {
+        // One throw an item, whatever comes of it: then a seed's changes do not depend on those before.
+        let throws: Vec<f64> = (0..items).map(|_| self.changes.random_range(0.0..1.0)).collect();
+        let place = self.changes.random_range(0..self.products.len());
+        let cents = self.changes.random_range(0..100);
+        if throws.iter().all(|throw| *throw >= self.options.changes) {
+            return None;
+        }
+        let product = &mut self.products[place];
+        product.event_time = time;
+        product.price = product.price.trunc() + Decimal::new(cents, 2);
+        Some(product)
+    }
+
     /// When the next transaction is: somewhere within the time that its first line item has at the rate.
     fn next_transaction(&mut self) -> Transaction {
         let within = self.rng.random_range(0.0..1.0);
@@ -107,6 +127,9 @@ impl Generator for SalesGenerator {
     fn next(&mut self, most: u64, out: &mut Outgoing) -> Result<u64> {
         let items = odds::items(&mut self.rng).min(most);
         let transaction = self.next_transaction();
+        if let Some(product) = self.change(transaction.time, items) {
+            write(out, PRODUCTS_TOPIC, product.event_time, product)?;
+        }
         for _ in 0..items {
             let fault = self.faults.throw();
             let (purchase, inventory) = self.sell(&transaction, fault);

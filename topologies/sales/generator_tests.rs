@@ -12,7 +12,7 @@ use crate::topologies::golden::written;
 const START: Timestamp = Timestamp::from_millis(1_661_932_800_000);
 
 fn options(faults: Faults) -> Options {
-    Options { seed: 7, start: START, rate: 50.0, faults }
+    Options { seed: 7, start: START, rate: 50.0, faults, changes: 0.0 }
 }
 
 fn sell(options: Options, count: u64) -> Outgoing {
@@ -141,4 +141,30 @@ fn a_rate_of_nothing_is_refused() {
     for rate in [0.0, -1.0, f64::NAN, f64::INFINITY] {
         assert!(SalesGenerator::new(Options { rate, ..options(Faults::NONE) }).is_err());
     }
+}
+
+#[test]
+fn products_change_at_their_rate_and_are_sold_at_the_new_price_from_then_on() {
+    let out = sell(Options { changes: 0.01, ..options(Faults::NONE) }, 20_000);
+    let mut prices: BTreeMap<String, (Decimal, CivilTime)> = BTreeMap::new();
+    let mut changes = 0;
+    for record in out.iter() {
+        match &**out.topic_name(record.topic) {
+            PRODUCTS_TOPIC => {
+                let product: Product = serde_json::from_slice(record.value.unwrap()).unwrap();
+                assert!(product.price > product.cogs);
+                changes += u32::from(prices.insert(product.product_id, (product.price, product.event_time)).is_some());
+            }
+            PURCHASES_TOPIC => {
+                let purchase: Purchase = serde_json::from_slice(record.value.unwrap()).unwrap();
+                let (price, since) = prices[purchase.product_id.as_ref().unwrap()];
+                assert_eq!(purchase.price, Some(price));
+                assert!(since <= purchase.transaction_time);
+            }
+            _ => {}
+        }
+    }
+    assert!((150..250).contains(&changes), "{changes}");
+    let picked = |out: &Outgoing| purchases(out).into_iter().map(|sold| sold.product_id).collect::<Vec<_>>();
+    assert_eq!(picked(&out), picked(&sell(options(Faults::NONE), 20_000)), "only the prices are others");
 }

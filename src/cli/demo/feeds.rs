@@ -17,6 +17,9 @@ pub(super) struct Feed {
     pub(super) speed: f64,
 }
 
+/// What a generator's tables hold changes after so many of its records: with fifty a second, every ten seconds.
+const CHANGES: f64 = 0.002;
+
 /// How long a demo may run until its event time, which runs ahead, has come to the time of day.
 const DAY: Duration = Duration::from_hours(24);
 
@@ -40,7 +43,7 @@ impl Feed {
     /// What its generator is asked for. Where event time runs faster than the clock it begins in the past.
     pub(super) fn options(&self, seed: u64, now: Timestamp) -> Options {
         let ahead = Duration::try_from_secs_f64((self.speed - 1.0) * DAY.as_secs_f64()).unwrap_or_default();
-        Options { seed, start: now.minus(ahead), rate: self.rate / self.speed, faults: Faults::NONE }
+        Options { seed, start: now.minus(ahead), rate: self.rate / self.speed, faults: Faults::NONE, changes: CHANGES }
     }
 }
 

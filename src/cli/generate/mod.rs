@@ -74,7 +74,7 @@ fn options(arguments: &GenerateArguments, clock: &dyn Clock) -> Options {
         broken: broken_rate,
     };
     let start = arguments.start.unwrap_or_else(|| clock.wall().minus(ahead(arguments)));
-    Options { seed: arguments.seed, start, rate: arguments.rate, faults }
+    Options { seed: arguments.seed, start, rate: arguments.rate, faults, changes: arguments.change_rate }
 }
 
 /// How far the event times run ahead of the clock: Kafka refuses records of the future, so they begin as much earlier.
