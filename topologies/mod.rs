@@ -7,6 +7,7 @@ pub mod devices;
 pub mod faults;
 #[cfg(test)]
 mod golden;
+pub mod purchases_enriched;
 pub mod running_totals;
 pub mod sales;
 pub mod sales_windows;
@@ -40,6 +41,14 @@ pub fn catalog() -> Catalog {
                 settings: &[],
                 inputs: &[sales::PURCHASES_TOPIC],
                 outputs: &[running_totals::TOTALS_TOPIC],
+            },
+            TopologyEntry {
+                name: purchases_enriched::NAME,
+                about: "Each purchase with its product as it stood when it was bought",
+                build: purchases_enriched::topology,
+                settings: purchases_enriched::SETTINGS,
+                inputs: &[sales::PRODUCTS_TOPIC, sales::PURCHASES_TOPIC],
+                outputs: &[purchases_enriched::ENRICHED_TOPIC],
             },
             TopologyEntry {
                 name: sales_windows::NAME,
@@ -122,6 +131,15 @@ fn demos() -> Vec<Demo> {
             speed: 120.0,
         },
         Demo {
+            topology: purchases_enriched::NAME,
+            generator: "sales",
+            topic: purchases_enriched::ENRICHED_TOPIC,
+            rank_by: "product_price",
+            columns: &["product_name", "product_cogs", "purchase_quantity", "total_purchase"],
+            rate: 50.0,
+            speed: 1.0,
+        },
+        Demo {
             topology: clickstream_referrers::NAME,
             generator: "clickstream",
             topic: clickstream_referrers::REFERRERS_TOPIC,
@@ -179,7 +197,8 @@ mod tests {
         for demo in &catalog.demos {
             let topology = catalog.topologies.iter().find(|entry| entry.name == demo.topology).unwrap();
             let generator = catalog.generators.iter().find(|entry| entry.name == demo.generator).unwrap();
-            let options = Options { seed: 1, start: millstream::Timestamp::default(), rate: 1.0, faults: Faults::NONE };
+            let start = millstream::Timestamp::default();
+            let options = Options { seed: 1, start, rate: 1.0, faults: Faults::NONE, changes: 0.0 };
             let generator = (generator.make)(options).unwrap();
             assert!(topology.inputs.iter().all(|topic| generator.topics().contains(topic)), "{}", demo.topology);
             assert!(topology.outputs.contains(&demo.topic), "{}", demo.topology);

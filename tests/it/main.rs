@@ -9,6 +9,8 @@ mod clicks;
 mod conformance;
 mod demo;
 mod global_table;
+mod enriched;
+mod golden;
 mod idle;
 mod kafka_groups;
 mod kafka_port;

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::path::Path;
+use std::process::Output;
 use std::time::Duration;
 
 use millstream::broker::kafka::KafkaBroker;
@@ -15,50 +15,20 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::broker::{RealBroker, topic_with, unique};
-use crate::process::{Process, output};
+use crate::golden::{self, ROOT, at_least, printed, python_is_there};
+use crate::process::Process;
 use crate::sums;
 
-const ROOT: &str = env!("CARGO_MANIFEST_DIR");
-
-/// Where Python is missing, says so and gives false; in CI that is a failure instead.
-fn python_is_there() -> bool {
-    let version = Command::new("python3").arg("--version").output();
-    match version {
-        Ok(version) if version.status.success() => true,
-        _ if std::env::var("CI").is_ok_and(|ci| ci == "true") => panic!("python3 is missing"),
-        _ => {
-            println!("skipped: python3 is missing, which works out what the windows must be");
-            false
-        }
-    }
-}
-
-/// Runs a command of the program and keeps what it prints in a file.
-fn printed(directory: &Path, name: &str, arguments: &[&str]) -> PathBuf {
-    let run = output(arguments);
-    assert!(run.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&run.stderr));
-    let path = directory.join(name);
-    std::fs::write(&path, run.stdout).unwrap();
-    path
-}
+const TOOL: &str = "sales_windows.py";
 
 /// Has Python compare what was printed with what it works out of the input.
 fn compare(options: &[&str], input: &Path, output: &Path) -> Output {
-    let tool = Path::new(ROOT).join("tests/tools/sales_windows.py");
-    Command::new("python3").arg(tool).args(options).args([input, output]).output().unwrap()
+    golden::compare(TOOL, options, input, output)
 }
 
 /// The same, and nothing may differ. Gives how much there was to compare.
 fn compared(options: &[&str], input: &Path, output: &Path, what: &str) -> Value {
-    let run = compare(options, input, output);
-    let (counts, wrong) = (String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
-    assert!(run.status.success(), "{what}: {counts}{wrong}");
-    println!("{what}: {}", counts.trim());
-    serde_json::from_str(&counts).unwrap()
-}
-
-fn at_least(counts: &Value, name: &str, least: i64) {
-    assert!(counts[name].as_i64().is_some_and(|count| count >= least), "too few {name}: {counts}");
+    golden::compared(TOOL, options, input, output, what)
 }
 
 #[test]

@@ -3,6 +3,7 @@
 pub mod exact;
 pub mod fields;
 pub mod generator;
+pub mod history;
 mod odds;
 pub mod products;
 pub mod sale;

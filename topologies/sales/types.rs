@@ -2,6 +2,7 @@
 //!
 //! What a producer may leave out is an `Option`, so that nobody takes a missing price for a price of nothing.
 
+use millstream::{Data, Json};
 use rust_decimal::serde::{arbitrary_precision, arbitrary_precision_option};
 use rust_decimal::{Decimal, RoundingStrategy};
 use serde::{Deserialize, Serialize};
@@ -74,6 +75,10 @@ pub struct Purchase {
     /// What was paid.
     #[serde(with = "arbitrary_precision")]
     pub total_purchase: Decimal,
+}
+
+impl Data for Purchase {
+    type Codec = Json;
 }
 
 /// A product was restocked.
