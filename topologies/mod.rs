@@ -12,6 +12,7 @@ pub mod running_totals;
 pub mod sales;
 pub mod sales_windows;
 pub mod sensors;
+pub mod top_products;
 pub mod writing;
 
 use millstream::cli::{Catalog, Demo, GeneratorEntry, TopologyEntry};
@@ -33,6 +34,7 @@ pub fn catalog() -> Catalog {
                 settings: &[],
                 inputs: &[sales::PURCHASES_TOPIC],
                 outputs: &[running_totals::TOTALS_TOPIC],
+                report: None,
             },
             TopologyEntry {
                 name: running_totals::UNCOMBINED_NAME,
@@ -41,6 +43,7 @@ pub fn catalog() -> Catalog {
                 settings: &[],
                 inputs: &[sales::PURCHASES_TOPIC],
                 outputs: &[running_totals::TOTALS_TOPIC],
+                report: None,
             },
             TopologyEntry {
                 name: purchases_enriched::NAME,
@@ -49,6 +52,7 @@ pub fn catalog() -> Catalog {
                 settings: purchases_enriched::SETTINGS,
                 inputs: &[sales::PRODUCTS_TOPIC, sales::PURCHASES_TOPIC],
                 outputs: &[purchases_enriched::ENRICHED_TOPIC],
+                report: None,
             },
             TopologyEntry {
                 name: sales_windows::NAME,
@@ -57,6 +61,7 @@ pub fn catalog() -> Catalog {
                 settings: &[],
                 inputs: &[sales::PURCHASES_TOPIC],
                 outputs: &[sales_windows::WINDOWS_TOPIC, sales_windows::TOP_TOPIC, sales_windows::LATE_TOPIC],
+                report: None,
             },
             TopologyEntry {
                 name: sensors::topology::NAME,
@@ -65,6 +70,7 @@ pub fn catalog() -> Catalog {
                 settings: &[],
                 inputs: &[sensors::SENSORS_TOPIC],
                 outputs: &[sensors::DISTINCT_TOPIC, sensors::ALERTS_TOPIC, sensors::AVERAGES_TOPIC],
+                report: None,
             },
             TopologyEntry {
                 name: clickstream_referrers::NAME,
@@ -73,6 +79,7 @@ pub fn catalog() -> Catalog {
                 settings: clickstream_referrers::SETTINGS,
                 inputs: &[clickstream::CLICKSTREAM_TOPIC],
                 outputs: &[clickstream_referrers::REFERRERS_TOPIC, clickstream_referrers::TOP_TOPIC],
+                report: None,
             },
             TopologyEntry {
                 name: devices::counts::NAME,
@@ -81,6 +88,16 @@ pub fn catalog() -> Catalog {
                 settings: &[],
                 inputs: &[devices::DEVICES_TOPIC],
                 outputs: &[devices::COUNTS_TOPIC],
+                report: None,
+            },
+            TopologyEntry {
+                name: top_products::NAME,
+                about: "The products that have sold best so far, ranked",
+                build: top_products::topology,
+                settings: top_products::SETTINGS,
+                inputs: &[sales::PURCHASES_TOPIC],
+                outputs: &[top_products::TOP_TOPIC],
+                report: Some(top_products::REPORT),
             },
         ],
         generators: vec![
@@ -136,6 +153,15 @@ fn demos() -> Vec<Demo> {
             topic: purchases_enriched::ENRICHED_TOPIC,
             rank_by: "product_price",
             columns: &["product_name", "product_cogs", "purchase_quantity", "total_purchase"],
+            rate: 50.0,
+            speed: 1.0,
+        },
+        Demo {
+            topology: top_products::NAME,
+            generator: "sales",
+            topic: top_products::TOP_TOPIC,
+            rank_by: "sales",
+            columns: &["product_id", "quantities"],
             rate: 50.0,
             speed: 1.0,
         },

@@ -128,6 +128,9 @@ pub(super) struct RunArguments {
     /// The topologies, by name
     #[arg(required = true, value_name = "TOPOLOGY")]
     pub(super) topologies: Vec<String>,
+    /// With --until-end: print a table of the results at the end, where TOPOLOGY has one; on a terminal that is done anyway
+    #[arg(long)]
+    pub(super) report: bool,
     #[command(flatten)]
     pub(super) own: OwnArguments,
     #[command(flatten)]
@@ -394,6 +397,10 @@ pub(super) struct LocalArguments {
     /// Print this topic; all that the topology writes where none is given
     #[arg(long = "output", value_name = "TOPIC")]
     pub(super) outputs: Vec<String>,
+    /// Print a table of the results instead of the records, where TOPOLOGY has one; on a terminal that is done unless
+    /// --output is given
+    #[arg(long, conflicts_with_all = ["outputs", "every_update"])]
+    pub(super) report: bool,
     /// A line is a record: {"partition", "key", "value", "timestamp", "headers"}, each of them optional
     #[arg(long)]
     pub(super) records: bool,

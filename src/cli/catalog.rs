@@ -39,6 +39,20 @@ pub struct TopologyEntry {
     pub inputs: &'static [&'static str],
     /// The topics it writes.
     pub outputs: &'static [&'static str],
+    /// What people are shown of its output once a run has come to its end.
+    pub report: Option<Report>,
+}
+
+/// What people are shown of an output topic when `local`, or `run --until-end`, has come to its end: a table, a row a key.
+/// On a terminal without being asked, else with `--report`.
+#[derive(Clone, Copy, Debug)]
+pub struct Report {
+    /// The output topic. Its values are JSON objects.
+    pub topic: &'static str,
+    /// The field by which the rows stand in order: a number, the smallest first.
+    pub order_by: &'static str,
+    /// The fields that are shown.
+    pub columns: &'static [&'static str],
 }
 
 /// A generator of records.

@@ -14,11 +14,13 @@ mod line;
 mod local;
 mod lock;
 mod logging;
+mod output;
 mod own_settings;
 mod parse;
 mod plan;
 mod progress;
 mod reset;
+mod report;
 mod run;
 mod settings;
 mod signals;
@@ -30,7 +32,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-pub use catalog::{Build, BuildWith, Catalog, Demo, GeneratorEntry, TopologyEntry};
+pub use catalog::{Build, BuildWith, Catalog, Demo, GeneratorEntry, Report, TopologyEntry};
 pub use own_settings::{Declared, Setting, SettingValue, Settings};
 
 use crate::broker::kafka::share_memory_arenas;

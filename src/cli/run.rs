@@ -5,12 +5,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::args::{PlanFormat, RunArguments, ServeArguments, SettingArguments};
-use super::catalog::{Build, Catalog};
+use super::catalog::{Build, Catalog, Report};
 use super::failure::Failure;
 use super::fleet::Fleet;
 use super::own_settings::{Settings, assign};
 use super::settings::Layer;
-use super::{connect, describe, left_out, lock, plan, signals, token};
+use super::{connect, describe, left_out, lock, plan, report, signals, token};
 use crate::broker::Broker;
 use crate::http::Bound;
 use crate::metrics::Metrics;
@@ -21,7 +21,18 @@ use crate::topology::Topology;
 pub(super) fn run(catalog: &Catalog, arguments: &RunArguments) -> Result<(), Failure> {
     let mut settings = settings(&arguments.settings)?;
     settings.set.0.extend(arguments.own.set.iter().cloned());
-    run_all(build(catalog, &arguments.topologies, &settings)?, &settings)
+    let reports = reports(catalog, arguments, settings.until_end == Some(true))?;
+    run_all(build(catalog, &arguments.topologies, &settings)?, &settings, &reports)
+}
+
+/// The tables to be printed at the end.
+fn reports(catalog: &Catalog, arguments: &RunArguments, until_end: bool) -> Result<Vec<Report>, Failure> {
+    if arguments.report && !until_end {
+        return Err(Failure::Usage("--report goes with --until-end: the table is printed at the end".into()));
+    }
+    let entries = arguments.topologies.iter().map(|name| catalog.topology(name));
+    let reports = entries.map(|entry| report::of(entry?, arguments.report, until_end));
+    reports.filter_map(Result::transpose).collect()
 }
 
 /// Runs the topology of a program of the user's own, or shows its plan.
@@ -34,10 +45,10 @@ pub(super) fn serve(build: Build, arguments: &ServeArguments) -> Result<(), Fail
     if arguments.plan {
         return plan::show(&[topology], &settings, arguments.write, PlanFormat::Text, &[]);
     }
-    run_all(vec![topology], &settings)
+    run_all(vec![topology], &settings, &[])
 }
 
-fn run_all(topologies: Vec<Topology>, settings: &Layer) -> Result<(), Failure> {
+fn run_all(topologies: Vec<Topology>, settings: &Layer, reports: &[Report]) -> Result<(), Failure> {
     if let Some(file) = &settings.lock {
         lock::check(file, &topologies)?;
     }
@@ -64,7 +75,12 @@ fn run_all(topologies: Vec<Topology>, settings: &Layer) -> Result<(), Failure> {
     fleet.wait(&stop)?;
     left_out::tell(&metrics, names.iter().map(String::as_str));
     tracing::info!("stopped in good order");
-    Ok(())
+    if stop.asked() {
+        // What has not come to its end is no result.
+        return Ok(());
+    }
+    let actual = |topic| settings.topic.get(topic).map_or(topic, String::as_str);
+    reports.iter().try_for_each(|of| report::print(&*broker, *of, actual(of.topic)))
 }
 
 /// What the process runs by, in one line. Of properties only the names: there are passwords among them.

@@ -96,8 +96,39 @@ impl<K: Item, V: Item> Stream<K, V> {
         K: Data,
         V: Data,
     {
-        let topic = topic.into_topic().name().to_owned();
         let updates = self.graph.borrow().hands_on_updates(self.node);
+        self.write(topic, updates);
+    }
+
+    /// As [`to`](Self::to), and says that the records are a table's updates: the newest of a key takes the place of those
+    /// before it, and a null deletes. For what a processor makes; of a [`Table`](super::table::Table) it is known. The topic
+    /// should be compacted, and `millstream local` prints only the newest record of each key.
+    ///
+    /// ```
+    /// # use millstream::{Builder, Topic};
+    /// # const VISITS: Topic<String, String> = Topic::new("visits");
+    /// # const LAST: Topic<String, String> = Topic::new("last");
+    /// let b = Builder::new("last");
+    /// b.source(VISITS).stream().to_updates(LAST);
+    /// assert!(b.build()?.writes_updates("last"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[track_caller]
+    pub fn to_updates<T: IntoTopic<K, V>>(&self, topic: T)
+    where
+        K: Data,
+        V: Data,
+    {
+        self.write(topic, true);
+    }
+
+    #[track_caller]
+    fn write<T: IntoTopic<K, V>>(&self, topic: T, updates: bool)
+    where
+        K: Data,
+        V: Data,
+    {
+        let topic = topic.into_topic().name().to_owned();
         let kind = NodeKind::Sink { topic: Some(topic.clone()), updates };
         let above = self.edge.clone();
         let id = self.graph.borrow().next();

@@ -28,4 +28,5 @@ mod sales_windows;
 mod shop;
 mod stream_join;
 mod sums;
+mod top_products;
 mod totals;

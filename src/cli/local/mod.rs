@@ -1,7 +1,6 @@
 //! `local`: runs a topology over files, in a broker inside the process.
 
 mod input;
-mod output;
 
 use std::sync::Arc;
 
@@ -9,7 +8,7 @@ use super::args::LocalArguments;
 use super::catalog::{Catalog, unknown};
 use super::failure::Failure;
 use super::fleet::Fleet;
-use super::{connect, left_out, signals};
+use super::{connect, left_out, output, report, signals};
 use crate::broker::{Broker, NewTopic};
 use crate::error::{Error, ErrorKind, Result};
 use crate::metrics::Metrics;
@@ -36,7 +35,10 @@ pub(super) fn local(catalog: &Catalog, arguments: &LocalArguments) -> Result<(),
     if stop.asked() {
         return Err(stopped().into());
     }
-    print(&*broker, &outputs)
+    match report::of(entry, arguments.report, arguments.outputs.is_empty() && !arguments.every_update)? {
+        Some(report) => report::print(&*broker, report, report.topic),
+        None => print(&*broker, &outputs),
+    }
 }
 
 /// An output topic, and whether the newest record of each key is all of it that is printed.
@@ -169,5 +171,22 @@ mod tests {
             let line = record.line("names").expect("a line");
             assert!(line.contains(&format!("\"value\":\"user {n}\"")), "{line}");
         }
+    }
+
+    #[test]
+    fn what_a_file_put_in_comes_out_again() {
+        let broker = connect::memory(Arc::new(ManualClock::new(Timestamp::from_millis(0))));
+        let new = crate::broker::NewTopic { name: "t".into(), partitions: 2, settings: [].into() };
+        broker.create_topics(&[new]).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("in.jsonl");
+        let lines = "{\"topic\":\"t\",\"partition\":0,\"key\":\"a\",\"value\":{\"n\":1.0},\"timestamp\":7}\n\
+                     {\"topic\":\"t\",\"partition\":1,\"key\":null,\"value\":\"x\",\"timestamp\":8,\"headers\":{\"h\":\"1\",\"n\":null}}\n";
+        std::fs::write(&path, lines).unwrap();
+        let format = input::Format { records: true, partitions: 2, now: Timestamp::from_millis(0) };
+        input::feed(&mut *broker.writer().unwrap(), input::Route::To("t"), &path, format).unwrap();
+        let text: String =
+            output::read(&*broker, "t").unwrap().iter().map(|record| record.line("t").unwrap()).collect();
+        assert_eq!(text, lines);
     }
 }
