@@ -12,6 +12,7 @@ pub mod combine;
 pub mod dedup;
 pub mod delta;
 pub mod expiry;
+pub mod earliest;
 pub mod filter;
 pub mod flat_map;
 #[cfg(test)]

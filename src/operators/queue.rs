@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use super::earliest::Earliest;
 use super::source::{Bad, BadInput, InputPlace, Inputs, SourcePort, SourceTime, Standing, Verdict};
 use super::upstreams::Upstreams;
 use super::{Cx, Out, Signal};
@@ -97,6 +98,8 @@ pub struct Queue<K, V> {
     watermark: Timestamp,
     /// What is known of the tasks upstream after all that is queued.
     upstreams: Upstreams,
+    /// The earliest of the records that are queued, where they go ahead.
+    ahead: Option<Earliest>,
     #[cfg(test)]
     timeless: bool,
 }
@@ -109,6 +112,7 @@ impl<K, V> Queue<K, V> {
             bound: pace.bound,
             watermark: Timestamp::MIN,
             upstreams: Upstreams::default(),
+            ahead: None,
             #[cfg(test)]
             timeless: pace.timeless,
         }
@@ -138,6 +142,9 @@ impl<K, V> Queue<K, V> {
     pub fn record(&mut self, record: Record<K, V>, offset: Offset, index: u32, last: bool, bytes: usize) {
         let bytes = bytes + size_of::<Entry<K, V>>();
         self.bytes += bytes;
+        if let Some(earliest) = &mut self.ahead {
+            earliest.push(record.timestamp);
+        }
         self.entries.push_back(Entry::Record { record, offset, index, last, bytes });
     }
 
@@ -197,7 +204,6 @@ pub struct TypedSource<K, V, D> {
     /// The place among the task's sources.
     place: u32,
     one_by_one: bool,
-    ahead: bool,
     policy: BadInput,
     decode: D,
     queue: Queue<K, V>,
@@ -227,7 +233,6 @@ impl<K, V, D: Decode<K, V>> TypedSource<K, V, D> {
         Self {
             place: number,
             one_by_one,
-            ahead: false,
             policy,
             decode,
             queue: Queue::new(pace),
@@ -256,9 +261,20 @@ impl<K, V, D: Decode<K, V>> TypedSource<K, V, D> {
     /// Where `ahead`, its records may be processed before their time comes, and those of the task's other inputs wait
     /// until all of it has come that is not newer than they are.
     #[must_use]
-    pub const fn going_ahead(mut self, ahead: bool) -> Self {
-        self.ahead = ahead;
+    pub fn going_ahead(mut self, ahead: bool) -> Self {
+        self.queue.ahead = ahead.then(Earliest::default);
         self
+    }
+
+    /// By what time a record of `time`, the head of the queue, is to go.
+    fn turn(&self, time: Timestamp) -> Timestamp {
+        match &self.queue.ahead {
+            None => time,
+            Some(earliest) => {
+                let here = earliest.get().unwrap_or(time);
+                self.upstreams.awaited().map_or(here, |awaited| here.min(awaited))
+            }
+        }
     }
 
     fn is_repartition(&self) -> bool {
@@ -282,13 +298,16 @@ impl<K, V, D: Decode<K, V>> TypedSource<K, V, D> {
     fn take(&mut self, limit: Timestamp, max: usize, inputs: &mut Inputs) {
         while self.batch.len() < max {
             match self.queue.entries.front() {
-                Some(Entry::Record { record, .. }) if record.timestamp <= limit => {}
+                Some(Entry::Record { record, .. }) if self.turn(record.timestamp) <= limit => {}
                 _ => return,
             }
             let Some(Entry::Record { mut record, offset, index, last, bytes }) = self.queue.entries.pop_front() else {
                 return;
             };
             self.queue.bytes -= bytes;
+            if let Some(earliest) = &mut self.queue.ahead {
+                earliest.pop();
+            }
             record.input = inputs.add(InputPlace { source: self.place, offset, index });
             self.watermark = self.watermark.max(record.watermark);
             self.silent_since = None;
@@ -319,7 +338,7 @@ where
 
     fn head(&self) -> Option<Timestamp> {
         self.queue.entries.front().map(|entry| match entry {
-            Entry::Record { record, .. } => record.timestamp,
+            Entry::Record { record, .. } => self.turn(record.timestamp),
             Entry::Bad { .. } | Entry::Empty { .. } | Entry::Markers { .. } => Timestamp::MIN,
         })
     }
@@ -444,10 +463,6 @@ where
         if self.is_repartition() { self.upstreams.awaited() } else { None }
     }
 
-    fn goes_ahead(&self) -> bool {
-        self.ahead
-    }
-
     fn time(&self) -> SourceTime {
         let (watermark, activity) = (self.watermark, self.activity);
         SourceTime { watermark, activity, upstream: self.upstreams.to_commit() }
@@ -470,6 +485,9 @@ where
         let SourceTime { watermark, activity, upstream } = time;
         self.queue.entries.clear();
         self.queue.bytes = 0;
+        if let Some(earliest) = &mut self.queue.ahead {
+            *earliest = Earliest::default();
+        }
         self.queue.watermark = watermark;
         self.watermark = watermark;
         self.upstreams.restore(watermark, &upstream);

@@ -77,7 +77,8 @@ pub trait SourcePort: Send {
     /// sources that take event time from it.
     fn fill(&mut self, batch: &Batch, wall: Timestamp, poisoned: &dyn Fn(Offset, u32) -> Option<Verdict>);
 
-    /// The event time of what goes next; [`Timestamp::MIN`] for a [`Bad`] entry, `None` where the queue is empty.
+    /// The event time of what goes next; [`Timestamp::MIN`] for a [`Bad`] entry, `None` where the queue is empty. A source
+    /// that goes ahead gives the earliest time that it has or awaits: until that has gone, its head has to.
     fn head(&self) -> Option<Timestamp>;
 
     /// How many entries are queued.
@@ -115,11 +116,6 @@ pub trait SourcePort: Send {
     /// The earliest time of a record that may still come once the queue is empty, as far as the tasks upstream tell; `None`
     /// where none is to be waited for.
     fn awaited(&self) -> Option<Timestamp>;
-
-    /// True where its records may be processed before their time comes, because the others of the task must not pass it.
-    fn goes_ahead(&self) -> bool {
-        false
-    }
 
     /// What is known of time here: committed beside the position.
     fn time(&self) -> SourceTime;
