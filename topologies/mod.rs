@@ -7,10 +7,12 @@ pub mod devices;
 pub mod faults;
 #[cfg(test)]
 mod golden;
+pub mod low_stock;
 pub mod purchases_enriched;
 pub mod running_totals;
 pub mod sales;
 pub mod sales_windows;
+pub mod sensor_report;
 pub mod sensors;
 pub mod top_products;
 pub mod writing;
@@ -20,6 +22,7 @@ use millstream::cli::{Catalog, Demo, GeneratorEntry, TopologyEntry};
 use clickstream::ClickGenerator;
 use devices::DevicesGenerator;
 use sales::SalesGenerator;
+use sensor_report::SensorReportGenerator;
 use sensors::SensorsGenerator;
 
 /// What the binary has to offer.
@@ -99,6 +102,30 @@ pub fn catalog() -> Catalog {
                 outputs: &[top_products::TOP_TOPIC],
                 report: Some(top_products::REPORT),
             },
+            TopologyEntry {
+                name: low_stock::NAME,
+                about: "The products of which few are left",
+                build: low_stock::topology,
+                settings: low_stock::SETTINGS,
+                inputs: &[sales::INVENTORIES_TOPIC, sales::PRODUCTS_TOPIC],
+                outputs: &[low_stock::LOW_TOPIC],
+                report: Some(low_stock::REPORT),
+            },
+            TopologyEntry {
+                name: sensor_report::NAME,
+                about: "Each message with its sensor, place and maker; counts; averages of half an hour",
+                build: sensor_report::topology,
+                settings: sensor_report::SETTINGS,
+                inputs: &[
+                    sensor_report::MESSAGES_TOPIC,
+                    sensor_report::SENSORS_TOPIC,
+                    sensor_report::LOCATIONS_TOPIC,
+                    sensor_report::MANUFACTURERS_TOPIC,
+                    sensor_report::HISTORY_TOPIC,
+                ],
+                outputs: &[sensor_report::DETAIL_TOPIC, sensor_report::COUNT_TOPIC, sensor_report::AVERAGE_TOPIC],
+                report: None,
+            },
         ],
         generators: vec![
             GeneratorEntry {
@@ -120,6 +147,11 @@ pub fn catalog() -> Catalog {
                 name: "devices",
                 about: "Twelve devices that send lines of text",
                 make: |options| Ok(Box::new(DevicesGenerator::new(options)?)),
+            },
+            GeneratorEntry {
+                name: sensor_report::NAME,
+                about: "Thirty sensors with their places, makers and histories, and what they send",
+                make: |options| Ok(Box::new(SensorReportGenerator::new(options)?)),
             },
         ],
         demos: demos(),
@@ -166,6 +198,15 @@ fn demos() -> Vec<Demo> {
             speed: 1.0,
         },
         Demo {
+            topology: low_stock::NAME,
+            generator: "sales",
+            topic: low_stock::LOW_TOPIC,
+            rank_by: "level",
+            columns: &["product_name", "product_size", "event_time"],
+            rate: 50.0,
+            speed: 1.0,
+        },
+        Demo {
             topology: clickstream_referrers::NAME,
             generator: "clickstream",
             topic: clickstream_referrers::REFERRERS_TOPIC,
@@ -191,6 +232,15 @@ fn demos() -> Vec<Demo> {
             columns: &["window_end"],
             rate: 30.0,
             speed: 5.0,
+        },
+        Demo {
+            topology: sensor_report::NAME,
+            generator: sensor_report::NAME,
+            topic: sensor_report::COUNT_TOPIC,
+            rank_by: "count",
+            columns: &[],
+            rate: 30.0,
+            speed: 1.0,
         },
     ]
 }

@@ -16,10 +16,12 @@ use super::{CivilTime, INVENTORIES_TOPIC, Inventory, PRODUCTS_TOPIC, PURCHASES_T
 use crate::topologies::faults::{Fault, FaultDice};
 use crate::topologies::writing::{check_rate, json, slot, write_faulty};
 
-/// A product at this level or under it is restocked.
+/// A product at this level or under it is to be restocked.
 pub const MIN_INVENTORY: i64 = 10;
 /// By so many.
 pub const RESTOCK_AMOUNT: i64 = 15;
+/// One of so many deliveries does not come: the product stays low until it is sold again.
+const MISSING_DELIVERY: u32 = 4;
 
 /// The shop. The same options give the same records, byte for byte.
 pub struct SalesGenerator {
@@ -30,6 +32,8 @@ pub struct SalesGenerator {
     faults: FaultDice,
     /// Decides about changes, so that the purchases of a seed are made the same way whether there are any or not.
     changes: ChaCha8Rng,
+    /// Decides whether a delivery comes.
+    deliveries: ChaCha8Rng,
     sold: u64,
 }
 
@@ -50,13 +54,14 @@ impl SalesGenerator {
         let levels = products.iter().map(|product| product.inventory_level).collect();
         let faults = FaultDice::new(options.seed, options.faults);
         let rng = ChaCha8Rng::seed_from_u64(options.seed);
-        let mut changes = rng.clone();
+        let [mut changes, mut deliveries] = [rng.clone(), rng.clone()];
         changes.set_stream(2);
-        Ok(Self { options, products, levels, rng, faults, changes, sold: 0 })
+        deliveries.set_stream(3);
+        Ok(Self { options, products, levels, rng, faults, changes, deliveries, sold: 0 })
     }
 
     /// Sells one line item and gives the inventory record where that made the product run low.
-    fn sell(&mut self, transaction: &Transaction, fault: Fault) -> (Purchase, Option<Inventory>) {
+    fn sell(&mut self, transaction: &Transaction, item: i64, fault: Fault) -> (Purchase, Option<Inventory>) {
         let picked = odds::product(&mut self.rng, &self.products);
         let place = if fault.hot { 0 } else { picked };
         let product = &self.products[place];
@@ -77,7 +82,9 @@ impl SalesGenerator {
             supplement_price: Some(supplement_price),
             total_purchase: total_purchase(product.price, supplement_price, quantity, member_discount),
         };
-        (purchase, self.restock(place, quantity, transaction.time))
+        // A product may be in a transaction twice: its levels still follow one another.
+        let counted = CivilTime::from_micros(transaction.time.micros() + item);
+        (purchase, self.restock(place, quantity, counted))
     }
 
     fn restock(&mut self, place: usize, quantity: i64, event_time: CivilTime) -> Option<Inventory> {
@@ -87,9 +94,10 @@ impl SalesGenerator {
             return None;
         }
         let existing_level = *level;
-        *level += RESTOCK_AMOUNT;
+        let stock_quantity = if self.deliveries.random_range(0..MISSING_DELIVERY) == 0 { 0 } else { RESTOCK_AMOUNT };
+        *level += stock_quantity;
         let product_id = self.products[place].product_id.clone();
-        Some(Inventory { event_time, product_id, existing_level, stock_quantity: RESTOCK_AMOUNT, new_level: *level })
+        Some(Inventory { event_time, product_id, existing_level, stock_quantity, new_level: *level })
     }
 
     /// Gives a product that costs something else from `time` on, if one shall.
@@ -130,9 +138,9 @@ impl Generator for SalesGenerator {
         if let Some(product) = self.change(transaction.time, items) {
             write(out, PRODUCTS_TOPIC, product.event_time, product)?;
         }
-        for _ in 0..items {
+        for item in (0_i64..).take(usize::try_from(items).unwrap_or(usize::MAX)) {
             let fault = self.faults.throw();
-            let (purchase, inventory) = self.sell(&transaction, fault);
+            let (purchase, inventory) = self.sell(&transaction, item, fault);
             let time = purchase.transaction_time.timestamp();
             write_faulty(out, PURCHASES_TOPIC, time, fault, |bytes| json(&purchase, bytes))?;
             if let Some(inventory) = inventory {
