@@ -6,10 +6,14 @@ use std::time::Duration;
 use crate::process::{Process, output, within};
 
 /// Where each demo's results go.
-const RESULTS: [(&str, &str); 5] = [
+const RESULTS: [(&str, &str); 9] = [
     ("running-totals", "demo.running.totals"),
     ("sales-windows", "demo.sales.windows"),
     ("clickstream-referrers", "demo.referrers"),
+    ("purchases-enriched", "demo.purchases.enriched"),
+    ("top-products", "demo.top.products"),
+    ("low-stock", "demo.low.stock"),
+    ("sensor-report", "demo.sensor.count"),
     ("sensors", "demo.sensors.averages"),
     ("device-counts", "demo.device.counts"),
 ];
@@ -43,7 +47,7 @@ fn the_pages_show_the_topologies_that_run_and_no_others() {
     let index = demo.get("/");
     assert!(index.contains("<li>sensors: ") && index.contains("<li>device-counts: "), "{index}");
     assert!(!index.contains("running-totals"), "{index}");
-    for (topology, topic) in &RESULTS[3..] {
+    for (topology, topic) in &RESULTS[7..] {
         await_result(&mut demo, topology, topic);
     }
     assert!(!demo.get("/metrics").contains("running-totals"));

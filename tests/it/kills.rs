@@ -1,8 +1,7 @@
 //! The application is killed again and again while it works, and nothing is lost or counted twice.
 #![cfg(feature = "cli")]
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use millstream::broker::{Broker, NewTopic};
@@ -11,152 +10,14 @@ use millstream::{Clock, SystemClock};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::broker::{RealBroker, topic, unique};
+use crate::broker::{RealBroker, topic};
+use crate::cluster::{Cluster, seed};
 use crate::process::{Process, within};
 use crate::sums::{self, Stored, Sums};
-use crate::totals::{kafka_tool, write_values};
+use crate::totals::write_values;
 
 const PURCHASES: u64 = 200_000;
 const KILLS: u32 = 20;
-
-/// The seed of a test: `KILLS_SEED`, or one that is different each time.
-fn seed() -> u64 {
-    let seed = std::env::var("KILLS_SEED").ok().and_then(|seed| seed.parse().ok());
-    let seed = seed.unwrap_or_else(|| rand::random::<u32>().into());
-    println!("seed {seed} (KILLS_SEED={seed} takes it again)");
-    seed
-}
-
-/// An application of several processes, and what happened to them.
-struct Cluster<'a> {
-    real: &'a RealBroker,
-    application: String,
-    directory: &'a Path,
-    flags: Vec<String>,
-    running: BTreeMap<&'static str, Process>,
-    kills: u32,
-    /// Kills of a process that had been given partitions.
-    struck: u32,
-    restarts: u32,
-    /// The logs of all that have ended.
-    logs: String,
-}
-
-impl<'a> Cluster<'a> {
-    fn new(real: &'a RealBroker, directory: &'a Path, flags: &[&str]) -> Self {
-        let flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
-        let (running, logs) = (BTreeMap::new(), String::new());
-        Self { real, application: unique("kills"), directory, flags, running, kills: 0, struck: 0, restarts: 0, logs }
-    }
-
-    fn start_with(&mut self, instance: &'static str, more: &[&str]) {
-        let state = self.directory.join(instance);
-        let mut arguments = vec!["run", "running-totals", "--bootstrap-servers", self.real.bootstrap];
-        arguments.extend(["--application-id", &self.application, "--instance", instance]);
-        arguments.extend(["--state-dir", state.to_str().expect("a text"), "--threads", "2"]);
-        arguments.extend(self.flags.iter().map(String::as_str));
-        arguments.extend(more);
-        self.running.insert(instance, Process::start(instance, &arguments));
-    }
-
-    fn start(&mut self, instance: &'static str) {
-        self.start_with(instance, &[]);
-    }
-
-    fn process(&mut self, instance: &str) -> &mut Process {
-        self.running.get_mut(instance).expect("it runs")
-    }
-
-    fn end(&mut self, instance: &str) {
-        let process = self.running.remove(instance).expect("it runs");
-        self.logs.push_str(&process.log());
-    }
-
-    /// Kills a process and starts it again.
-    fn kill(&mut self, instance: &'static str) {
-        let process = self.process(instance);
-        assert!(!process.ended(), "{instance} ended by itself:\n{}", process.log());
-        let assigned = process.count("partitions assigned") > 0;
-        process.kill();
-        self.kills += 1;
-        self.struck += u32::from(assigned);
-        self.end(instance);
-        self.start(instance);
-        self.restarts += 1;
-    }
-
-    fn stop(&mut self, instance: &'static str) {
-        let process = self.process(instance);
-        // Before that it may not be listening for signals yet.
-        process.logged("partitions assigned");
-        process.terminate();
-        // Longer than any call to the broker is tried again: what is tested here is what it leaves behind.
-        process.succeeds(Duration::from_mins(3));
-        self.end(instance);
-    }
-
-    /// Processes all that is left, as a bounded run does.
-    fn drain(&mut self) {
-        self.start_with("a", &["--until-end"]);
-        self.process("a").succeeds(Duration::from_mins(1));
-        self.end("a");
-    }
-
-    /// The topics of the application's own.
-    fn internal_topics(&self) -> Vec<String> {
-        let partitions = std::fs::read_dir(self.real.directory.join("data")).expect("the broker's logs");
-        let names = partitions.map(|entry| entry.expect("readable").file_name().to_string_lossy().into_owned());
-        let own = names.filter(|name| name.starts_with(&self.application));
-        let topics: BTreeSet<String> =
-            own.filter_map(|name| name.rsplit_once('-').map(|(topic, _)| topic.to_owned())).collect();
-        assert_eq!(topics.len(), 2, "a repartition topic and a changelog: {topics:?}");
-        topics.into_iter().collect()
-    }
-
-    /// How many abort markers lie in the topics' logs, and how many producers' epochs they end.
-    fn aborted(&self, topics: &[&str]) -> (usize, usize) {
-        let mut files = Vec::new();
-        for entry in std::fs::read_dir(self.real.directory.join("data")).expect("the broker's logs") {
-            let path = entry.expect("readable").path();
-            let name = path.file_name().expect("a name").to_string_lossy().into_owned();
-            if name.rsplit_once('-').is_some_and(|(topic, _)| topics.contains(&topic)) {
-                let segments =
-                    std::fs::read_dir(path).expect("a partition's log").map(|entry| entry.expect("readable"));
-                let segments = segments.map(|entry| entry.path().to_string_lossy().into_owned());
-                files.extend(segments.filter(|path| Path::new(path).extension().is_some_and(|kind| kind == "log")));
-            }
-        }
-        let files = files.join(",");
-        let lines = kafka_tool("org.apache.kafka.tools.DumpLogSegments", &["--print-data-log", "--files", &files]);
-        let aborts: Vec<&String> = lines.iter().filter(|line| line.contains("endTxnMarker: ABORT")).collect();
-        let mut epochs = BTreeSet::new();
-        let field = |line: &str, name: &str| {
-            line.split_once(name).and_then(|(_, rest)| rest.split_whitespace().next()).unwrap_or("?").to_owned()
-        };
-        for (number, line) in lines.iter().enumerate().filter(|(_, line)| line.contains("endTxnMarker: ABORT")) {
-            let batch = lines[..number].iter().rfind(|line| line.starts_with("baseOffset")).unwrap_or(line);
-            epochs.insert((field(batch, "producerId: "), field(batch, "producerEpoch: ")));
-        }
-        (aborts.len(), epochs.len())
-    }
-
-    fn report(&self, took: Duration) {
-        let count = |text: &str| self.logs.lines().filter(|line| line.contains(text)).count();
-        println!(
-            "{} kills in {took:.1?} ({} of a process that had partitions), {} restarts; logged: {} aborted transactions, \
-             {} lost ownerships, {} unknown outcomes, {} restores, {} states moved aside",
-            self.kills,
-            self.struck,
-            self.restarts,
-            count("the transaction is aborted") + count("a transaction is aborted"),
-            count("the ownership is checked again"),
-            count("is not known, the broker is asked"),
-            count(" restored"),
-            count("was moved aside"),
-        );
-        assert_eq!(count("was moved aside"), 0, "a crash must not spoil the state");
-    }
-}
 
 /// In every key the count of transactions grows with each update, up to the sum; and the last is the sum.
 fn check_exactly_once(updates: &[Stored], expected: &Sums) {
@@ -210,7 +71,7 @@ fn totals_are_exact_when_the_application_is_killed_again_and_again() {
     broker.create_topics(&[NewTopic { name: input.into(), partitions: 4, settings }]).expect("created");
     let directory = tempfile::tempdir().expect("a directory");
     let rename = format!("demo.running.totals={totals}");
-    let mut cluster = Cluster::new(&real, directory.path(), &["--topic", &rename]);
+    let mut cluster = Cluster::new(&real, "running-totals", directory.path(), &["--topic", &rename]);
     let generate = |count: u64, seed: u64, pace: &[&str]| {
         let (count, seed) = (count.to_string(), seed.to_string());
         let mut arguments = vec!["generate", "sales", "--bootstrap-servers", real.bootstrap];
@@ -227,14 +88,7 @@ fn totals_are_exact_when_the_application_is_killed_again_and_again() {
     }
     let mut visits = 0;
     while !second.ended() {
-        let instance = ["a", "b"][rng.random_range(0..2)];
-        // Most kills strike at work, some while it starts.
-        if rng.random_bool(0.7) {
-            cluster.process(instance).logged("partitions assigned");
-        }
-        let moment = clock.elapsed() + Duration::from_millis(rng.random_range(0..1_200));
-        within(Duration::from_secs(5), "the moment", || (clock.elapsed() >= moment).then_some(()));
-        cluster.kill(instance);
+        cluster.strike(&mut rng, 1_200);
         // A third process comes and goes.
         if cluster.kills % 8 == 3 {
             cluster.start_with("c", &["--leave-on-stop"]);
@@ -255,6 +109,7 @@ fn totals_are_exact_when_the_application_is_killed_again_and_again() {
     let expected = sums::of_purchases(purchases.iter().map(Stored::value));
     let updates = sums::committed(&broker, &totals);
     let internal = cluster.internal_topics();
+    assert_eq!(internal.len(), 2, "a repartition topic and a changelog: {internal:?}");
     let mut written: Vec<&str> = internal.iter().map(String::as_str).collect();
     written.push(&totals);
     sums::settled(&broker, &written);
@@ -287,7 +142,7 @@ fn at_least_once_loses_nothing_when_it_is_killed() {
     let directory = tempfile::tempdir().expect("a directory");
     let renames = [format!("demo.purchases={input}"), format!("demo.running.totals={totals}")];
     let flags = ["--guarantee", "at-least-once", "--topic", &renames[0], "--topic", &renames[1]];
-    let mut cluster = Cluster::new(&real, directory.path(), &flags);
+    let mut cluster = Cluster::new(&real, "running-totals", directory.path(), &flags);
     for instance in ["a", "b"] {
         cluster.start(instance);
         cluster.process(instance).logged("partitions assigned");
