@@ -85,6 +85,7 @@ trait OfProduct: Data {
 }
 
 /// How many there are of a product.
+#[expect(clippy::struct_field_names, reason = "the fields of the topic")]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Level {
     event_time: CivilTime,

@@ -27,6 +27,7 @@ use sensors::SensorsGenerator;
 
 /// What the binary has to offer.
 #[must_use]
+#[expect(clippy::too_many_lines, reason = "a list")]
 pub fn catalog() -> Catalog {
     Catalog {
         topologies: vec![

@@ -1,6 +1,7 @@
 //! Purchases with their products from end to end, against a computation of their own in Python.
 #![cfg(feature = "cli")]
 
+use std::fmt::Write as _;
 use std::path::Path;
 
 use crate::golden::{ROOT, at_least, compare, compared, printed, python_is_there};
@@ -43,7 +44,7 @@ fn the_real_purchases_get_their_products_to_the_digit() {
     assert_eq!(records.lines().count(), 27);
     let purchases = std::fs::read_to_string(Path::new(ROOT).join("tests/data/purchases.jsonl")).unwrap();
     for purchase in purchases.lines() {
-        records.push_str(&format!("{{\"topic\":\"demo.purchases\",\"key\":null,\"value\":{purchase}}}\n"));
+        writeln!(records, "{{\"topic\":\"demo.purchases\",\"key\":null,\"value\":{purchase}}}").unwrap();
     }
     let input = directory.path().join("input.jsonl");
     std::fs::write(&input, records).unwrap();

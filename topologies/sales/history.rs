@@ -70,7 +70,9 @@ mod tests {
 
     fn history(prices: &[Price], keep: u64) -> History<Price> {
         let mut history = History::default();
-        prices.iter().for_each(|price| history.insert(price.clone(), Duration::from_micros(keep)));
+        for price in prices {
+            history.insert(price.clone(), Duration::from_micros(keep));
+        }
         history
     }
 

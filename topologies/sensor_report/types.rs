@@ -59,6 +59,7 @@ pub struct Sensor {
 }
 
 /// A place.
+#[expect(clippy::struct_field_names, reason = "the fields of the topic")]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Location {
     /// Which. A null has no key.
@@ -70,6 +71,7 @@ pub struct Location {
 }
 
 /// Who makes sensors.
+#[expect(clippy::struct_field_names, reason = "the fields of the topic")]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manufacturer {
     /// Which. A null has no key.
