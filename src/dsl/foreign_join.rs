@@ -156,7 +156,11 @@ impl<K: Key, V: Data> Shuffled<K, V> {
     #[track_caller]
     fn new(stream: Stream<K, V>, label: &'static str) -> Self {
         let (from, sink) = (stream.node, stream.graph.borrow().next());
-        Self { stream: Repartition { stream, partitions: None, name: None }.through(label, true), from, sink }
+        Self {
+            stream: Repartition { stream, partitions: None, name: None, ahead: false }.through(label, true),
+            from,
+            sink,
+        }
     }
 }
 

@@ -239,7 +239,7 @@ impl<K: Key, V: Data> GroupedTable<K, V> {
             shuffled
         } else {
             let (stream, partitions) = (self.deltas.clone(), self.partitions);
-            Repartition { stream, partitions, name: self.name.clone() }.through(shuffle, true)
+            Repartition { stream, partitions, name: self.name.clone(), ahead: false }.through(shuffle, true)
         };
         self.shuffled.replace(Some(shuffled.clone()));
         let slot = StoreSlot::of(shuffled.graph.borrow().next());

@@ -11,8 +11,8 @@ pub mod changelog;
 pub mod combine;
 pub mod dedup;
 pub mod delta;
-pub mod expiry;
 pub mod earliest;
+pub mod expiry;
 pub mod filter;
 pub mod flat_map;
 #[cfg(test)]

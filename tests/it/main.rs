@@ -12,7 +12,6 @@ mod demo;
 mod enriched;
 mod enriched_kills;
 mod global_table;
-mod enriched;
 mod golden;
 mod idle;
 mod kafka_groups;
