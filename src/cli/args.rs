@@ -53,6 +53,10 @@ pub(super) enum Command {
     /// No process of the application may run. Topics that the application writes for others are never touched: what it
     /// writes anew comes after what is there.
     Reset(Box<ResetArguments>),
+    /// Ask a process on this machine whether it is well: for containers, which have no shell to ask with.
+    ///
+    /// The exit code is 0 where it is, 1 where it is not or does not answer.
+    Health(HealthArguments),
     /// List the topologies.
     Topologies,
     /// Write made-up records to Kafka, or to standard output.
@@ -413,6 +417,19 @@ pub(super) struct LocalArguments {
     /// Partitions of each topic
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub(super) partitions: u32,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct HealthArguments {
+    /// Where its listener is, as it was given to it
+    #[arg(long, value_name = "ADDR", env = "MILLSTREAM_HTTP", default_value = "127.0.0.1:8080")]
+    pub(super) http: SocketAddr,
+    /// The file with its token; else `MILLSTREAM_HTTP_TOKEN` holds it
+    #[arg(long, value_name = "FILE", env = "MILLSTREAM_HTTP_TOKEN_FILE")]
+    pub(super) http_token_file: Option<PathBuf>,
+    /// Ask whether it is ready: it has its partitions, and their state is restored
+    #[arg(long)]
+    pub(super) ready: bool,
 }
 
 #[derive(Debug, Args)]

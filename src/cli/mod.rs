@@ -8,6 +8,7 @@ mod describe;
 mod failure;
 mod fleet;
 mod generate;
+mod health;
 mod json;
 mod left_out;
 mod line;
@@ -108,6 +109,7 @@ fn dispatch(catalog: &Catalog, arguments: Arguments) -> Result<(), Failure> {
         Command::Describe(arguments) => describe::describe(catalog, &arguments),
         Command::Plan(arguments) => plan::plan(catalog, &arguments),
         Command::Reset(arguments) => reset::reset(catalog, &arguments),
+        Command::Health(arguments) => health::health(&arguments),
         Command::Topologies => topologies::topologies(catalog),
         Command::Generate(arguments) => generate::generate(catalog, &arguments),
     }

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::path::Path;
 
-use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
+use axum::http::{HeaderMap, HeaderValue};
 
 use crate::error::{Error, ErrorKind, Result};
 
@@ -40,6 +40,13 @@ impl Token {
                 .remedy("check --http-token-file")
         })?;
         Self::new(&secret)
+    }
+
+    /// What a request brings it along in.
+    pub(super) fn header(&self) -> HeaderValue {
+        let mut value = HeaderValue::try_from(format!("Bearer {}", self.0)).expect("only graphic characters");
+        value.set_sensitive(true);
+        value
     }
 
     /// True where the request brings it along.

@@ -4,6 +4,7 @@
 //! thread of its own and never touches the record path.
 
 mod access;
+mod ask;
 mod health;
 mod limits;
 mod pages;
@@ -16,6 +17,7 @@ use std::thread::JoinHandle;
 use tokio::sync::oneshot;
 
 pub use access::Token;
+pub use ask::{Question, health};
 pub use health::Readiness;
 
 use crate::error::{Error, ErrorKind, Result};

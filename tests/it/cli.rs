@@ -99,6 +99,13 @@ fn a_wrong_flag_is_a_usage_error() {
 }
 
 #[test]
+fn a_process_that_is_not_there_is_not_well() {
+    let (code, error) = failed(&["health", "--http", "127.0.0.1:1"]);
+    assert_eq!(code, Some(1));
+    assert!(error.contains("127.0.0.1:1 cannot be asked"), "{error}");
+}
+
+#[test]
 fn a_setting_that_a_topology_cannot_work_by_is_a_usage_error() {
     for setting in ["window=500ms", "most=0"] {
         let (code, error) = failed(&["describe", "clickstream-referrers", "--set", setting]);

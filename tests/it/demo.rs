@@ -52,6 +52,10 @@ fn the_pages_show_the_topologies_that_run_and_no_others() {
     }
     assert!(!demo.get("/metrics").contains("running-totals"));
     assert!(demo.get("/health/ready").contains(" 200 OK"));
+    let line = demo.logged("listening at http://");
+    let address = line.split("http://").nth(1).expect("an address").trim();
+    let said = output(&["health", "--http", address, "--ready"]);
+    assert!(said.status.success() && String::from_utf8_lossy(&said.stdout).contains("\"ready\":true"), "{said:?}");
     let text = demo.get("/topology");
     assert!(text.contains("\nsensors\nTopologies:") && text.contains("\ndevice-counts\nTopologies:"), "{text}");
     let chart = demo.get("/topology?format=mermaid");

@@ -6,7 +6,7 @@
 mod answer;
 mod key;
 mod parameters;
-mod peer;
+pub(super) mod peer;
 mod range;
 
 use std::sync::Arc;

@@ -22,7 +22,7 @@ pub(super) fn is_peer(headers: &HeaderMap) -> bool {
 }
 
 /// What the process at `address` answers.
-pub(super) async fn ask(
+pub(in crate::http) async fn ask(
     address: &str,
     path: &str,
     credentials: Option<HeaderValue>,
