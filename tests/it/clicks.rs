@@ -86,7 +86,7 @@ fn settings_are_listed_and_wrong_ones_are_named() {
     assert_eq!(code, Some(2));
     assert!(error.contains("running-totals has no settings"), "{error}");
     let (code, error) = failed(&["describe", "clickstream-referrers", "--set", "window=1500ms"]);
-    assert_eq!(code, Some(1));
+    assert_eq!(code, Some(2));
     assert!(error.contains("a window of 1.5s is not possible"), "{error}");
 }
 
