@@ -240,12 +240,16 @@ impl<K: Key, V: Data> Repartition<K, V> {
     ///
     /// ```
     /// # use millstream::{Builder, NoKey, Topic};
-    /// # const PRICES: Topic<NoKey, (String, u64)> = Topic::new("prices");
+    /// # const PRICES: Topic<NoKey, String> = Topic::new("prices");
     /// # const VISITS: Topic<String, String> = Topic::new("visits");
     /// # const PRICED: Topic<String, u64> = Topic::new("priced");
     /// let b = Builder::new("priced");
-    /// let prices = b.source(PRICES).stream().map(|_, (item, price)| (item, price));
-    /// let least = prices.repartition().ahead().named("prices").stream().group_by_key().reduce(|least, price| {
+    /// // Lines like "tea 80".
+    /// let prices = b.source(PRICES).stream().map(|_, line| {
+    ///     let (item, price) = line.split_once(' ').unwrap_or((&line, "0"));
+    ///     (item.to_owned(), price.parse().unwrap_or(0_u64))
+    /// });
+    /// let least = prices.repartition().ahead().named("by-item").stream().group_by_key().reduce(|least, price| {
     ///     *least = price.min(*least);
     /// });
     /// b.source(VISITS).stream().join(&least, |_, _, price| *price).to(PRICED);
