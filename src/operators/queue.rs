@@ -1,6 +1,6 @@
 //! A source's queue: decoded records, and what could not be decoded, in the order of the partition.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use super::earliest::Earliest;
@@ -213,7 +213,8 @@ pub struct TypedSource<K, V, D> {
     /// What downstream has been told of it.
     told: Timestamp,
     activity: Activity,
-    /// True where the tasks upstream were idle when this one started, and nobody downstream has been told.
+    /// True where the tasks upstream are idle without a marker that has just said so (as when this one started), and
+    /// nobody downstream has been told.
     owes_idle: bool,
     /// What is known of the tasks upstream after what has been pushed.
     upstreams: Upstreams,
@@ -463,6 +464,24 @@ where
         if self.is_repartition() { self.upstreams.awaited() } else { None }
     }
 
+    fn doubt(&mut self, tasks: &BTreeSet<u32>) -> bool {
+        if !self.is_repartition() {
+            return false;
+        }
+        let before = (self.activity, self.watermark);
+        self.queue.upstreams.doubt(tasks);
+        self.queue.watermark = self.queue.watermark.max(self.queue.upstreams.watermark());
+        self.upstreams.doubt(tasks);
+        self.watermark = self.watermark.max(self.upstreams.watermark());
+        self.activity = self.upstreams.activity();
+        self.owes_idle = self.activity == Activity::Idle && (self.owes_idle || before.0 != Activity::Idle);
+        before != (self.activity, self.watermark)
+    }
+
+    fn has_doubts(&self) -> bool {
+        self.upstreams.has_doubts()
+    }
+
     fn time(&self) -> SourceTime {
         let (watermark, activity) = (self.watermark, self.activity);
         SourceTime { watermark, activity, upstream: self.upstreams.to_commit() }
@@ -482,7 +501,7 @@ where
     }
 
     fn start(&mut self, offset: Offset, index: u32, time: SourceTime) {
-        let SourceTime { watermark, activity, upstream } = time;
+        let SourceTime { watermark, upstream, .. } = time;
         self.queue.entries.clear();
         self.queue.bytes = 0;
         if let Some(earliest) = &mut self.queue.ahead {
@@ -492,8 +511,8 @@ where
         self.watermark = watermark;
         self.upstreams.restore(watermark, &upstream);
         self.queue.upstreams = self.upstreams.clone();
-        // Whether there is more is looked at anew; only what the tasks upstream said still holds.
-        self.activity = if upstream.is_empty() { Activity::Active } else { activity };
+        // Whether there is more is looked at anew; only what the tasks upstream said still holds, as far as it is believed.
+        self.activity = if self.is_repartition() { self.upstreams.activity() } else { Activity::Active };
         self.owes_idle = self.activity == Activity::Idle;
         self.position = (offset, index);
         self.resume = Some((offset, index));

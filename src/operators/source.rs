@@ -3,6 +3,7 @@
 //! The runtime sees a [`SourcePort`]: it hands in what it fetched, looks at the time of what goes next, and lets records
 //! go up to a time. What is queued has been decoded, so order by event time needs no second look at the bytes.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -116,6 +117,13 @@ pub trait SourcePort: Send {
     /// The earliest time of a record that may still come once the queue is empty, as far as the tasks upstream tell; `None`
     /// where none is to be waited for.
     fn awaited(&self) -> Option<Timestamp>;
+
+    /// Doubts these tasks upstream, and no others any more: that nothing more comes of them is not believed. True where this
+    /// changed what the source says of itself.
+    fn doubt(&mut self, tasks: &BTreeSet<u32>) -> bool;
+
+    /// True where a task upstream is not believed that says that nothing more comes.
+    fn has_doubts(&self) -> bool;
 
     /// What is known of time here: committed beside the position.
     fn time(&self) -> SourceTime;

@@ -1,9 +1,10 @@
 //! What is known of the tasks that write a repartition topic: how far time has come in each, and whether more is to come.
 //!
 //! The topic's watermark is the minimum over them. One that has not been heard of counts as active at the beginning of
-//! time: silence never means that nothing comes, only a marker does.
+//! time: silence never means that nothing comes, only a marker does. And a marker may be older than what lies in the inputs
+//! of the task that wrote it: while a task is doubted, its word that nothing more is at hand counts for nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::codec::marker::{Activity, Marker};
 use crate::codec::position::Upstream;
@@ -14,6 +15,8 @@ use crate::time::Timestamp;
 pub struct Upstreams {
     expected: u32,
     known: BTreeMap<u32, (Timestamp, Activity)>,
+    /// Tasks that have not read yet what lay in their inputs when this one began.
+    doubted: BTreeSet<u32>,
     watermark: Option<Timestamp>,
 }
 
@@ -36,6 +39,39 @@ impl Upstreams {
         let (watermark, activity) = self.known.entry(marker.task).or_insert((Timestamp::MIN, marker.activity));
         *watermark = marker.watermark.max(*watermark);
         *activity = marker.activity;
+        self.rise();
+    }
+
+    /// Doubts these tasks, and no others any more.
+    pub fn doubt(&mut self, tasks: &BTreeSet<u32>) {
+        if self.doubted != *tasks {
+            self.doubted.clone_from(tasks);
+            self.rise();
+        }
+    }
+
+    /// True where a task is doubted that says that nothing more is at hand.
+    #[must_use]
+    pub fn has_doubts(&self) -> bool {
+        self.doubted.iter().any(|task| self.known.get(task).is_some_and(|(_, activity)| is_quiet(*activity)))
+    }
+
+    /// How far a task has come, and whether more is to come of it, as far as that is believed.
+    fn word_of(&self, task: u32) -> (Timestamp, Activity) {
+        match self.known.get(&task) {
+            Some((watermark, activity)) if is_quiet(*activity) && self.doubted.contains(&task) => {
+                (*watermark, Activity::Active)
+            }
+            Some(word) => *word,
+            None => (Timestamp::MIN, Activity::Active),
+        }
+    }
+
+    fn words(&self) -> impl Iterator<Item = (u32, (Timestamp, Activity))> {
+        (0..self.expected).map(|task| (task, self.word_of(task)))
+    }
+
+    fn rise(&mut self) {
         // Idle tasks are left out; with all of them idle, time stands still.
         let least = self.taking_part().min();
         if let Some((minimum, _)) = least {
@@ -52,9 +88,7 @@ impl Upstreams {
     /// What can be said of all of them together.
     #[must_use]
     pub fn activity(&self) -> Activity {
-        let all = |test: fn(Activity) -> bool| {
-            (0..self.expected).all(|task| self.known.get(&task).is_some_and(|(_, activity)| test(*activity)))
-        };
+        let all = |test: fn(Activity) -> bool| self.words().all(|(_, (_, activity))| test(activity));
         if all(|activity| activity == Activity::End) {
             Activity::End
         } else if all(|activity| matches!(activity, Activity::Idle | Activity::End)) {
@@ -70,22 +104,15 @@ impl Upstreams {
     /// those. `None` where no task has.
     #[must_use]
     pub fn awaited(&self) -> Option<Timestamp> {
-        let active = |task| match self.known.get(&task) {
-            Some((watermark, Activity::Active)) => Some(*watermark),
-            Some(_) => None,
-            None => Some(Timestamp::MIN),
-        };
-        (0..self.expected).filter_map(active).min()
+        let active = self.words().filter(|(_, (_, activity))| *activity == Activity::Active);
+        active.map(|(_, (watermark, _))| watermark).min()
     }
 
     /// How far each task has come that takes part, with its number; one that has not been heard of stands at the beginning
     /// of time.
     pub fn taking_part(&self) -> impl Iterator<Item = (Timestamp, u32)> {
-        (0..self.expected).filter_map(|task| match self.known.get(&task) {
-            Some((_, Activity::Idle)) => None,
-            Some((watermark, _)) => Some((*watermark, task)),
-            None => Some((Timestamp::MIN, task)),
-        })
+        let taking_part = self.words().filter(|(_, (_, activity))| *activity != Activity::Idle);
+        taking_part.map(|(task, (watermark, _))| (watermark, task))
     }
 
     /// The task that holds the watermark back: the one that has come least far, or has not been heard of.
@@ -104,6 +131,10 @@ impl Upstreams {
         };
         self.known.iter().map(upstream).collect()
     }
+}
+
+fn is_quiet(activity: Activity) -> bool {
+    matches!(activity, Activity::CaughtUp | Activity::Idle)
 }
 
 #[cfg(test)]
@@ -155,6 +186,32 @@ mod tests {
         assert_eq!(upstreams.awaited(), Some(Timestamp::from_millis(10)));
         upstreams.learn(&marker(0, 10, Activity::Idle));
         assert_eq!(upstreams.awaited(), None);
+    }
+
+    #[test]
+    fn a_doubted_task_counts_as_active_until_it_is_believed_again() {
+        let mut upstreams = Upstreams::new(2);
+        upstreams.learn(&marker(0, 10, Activity::CaughtUp));
+        upstreams.learn(&marker(1, 3, Activity::Idle));
+        upstreams.doubt(&BTreeSet::from([1]));
+        assert!(upstreams.has_doubts());
+        assert_eq!((upstreams.activity(), upstreams.awaited()), (Activity::Active, Some(Timestamp::from_millis(3))));
+        upstreams.learn(&marker(0, 20, Activity::CaughtUp));
+        assert_eq!(upstreams.watermark(), Timestamp::from_millis(10), "the doubted one takes part");
+        assert_eq!(upstreams.to_commit()[1].activity, Activity::Idle, "what it said is kept");
+        upstreams.doubt(&BTreeSet::new());
+        assert_eq!((upstreams.activity(), upstreams.awaited()), (Activity::CaughtUp, None));
+        assert_eq!(upstreams.watermark(), Timestamp::from_millis(20));
+        assert!(!upstreams.has_doubts());
+    }
+
+    #[test]
+    fn a_doubted_task_that_has_more_at_hand_is_taken_at_its_word() {
+        let mut upstreams = Upstreams::new(1);
+        upstreams.doubt(&BTreeSet::from([0]));
+        upstreams.learn(&Marker { tasks: 1, ..marker(0, 10, Activity::Active) });
+        assert!(!upstreams.has_doubts());
+        assert_eq!(upstreams.awaited(), Some(Timestamp::from_millis(10)));
     }
 
     #[test]

@@ -9,10 +9,11 @@ use crate::operators::source::{SourcePort, SourceTime};
 use crate::record::{Offset, TopicPartition};
 use crate::state::TaskState;
 use crate::time::Timestamp;
-use crate::topology::{TaskContext, TaskId};
+use crate::topology::{Layout, TaskContext, TaskId};
 
 #[cfg(test)]
 use super::bugs::Bug;
+use super::doubts::Doubts;
 use super::meters::InputMeters;
 use super::patience::patiently;
 use super::restore::Restore;
@@ -57,6 +58,37 @@ impl StreamThread {
             }
         }
         self.committed_at = committed;
+        self.doubts = Doubts::of(&self.parts.layout, self.slots.iter().map(|slot| slot.id));
+        #[cfg(test)]
+        if self.parts.config.has(Bug::BelievesOldWords) {
+            self.doubts.none();
+        }
+        self.look_upstream()
+    }
+
+    /// Looks whether tasks upstream that are doubted can be believed again, where that holds anybody back.
+    pub(crate) fn look_upstream(&mut self) -> Result<()> {
+        let wanted = self.running().any(Task::has_doubts);
+        if !self.doubts.is_due(self.parts.clock.elapsed(), wanted) {
+            return Ok(());
+        }
+        match self.doubts.look(&self.parts, &mut *self.member) {
+            Ok(()) => {}
+            // Doubts stay until a later look; of a membership that is gone the group's next word tells.
+            Err(error) if error.kind() == ErrorKind::Broker || error.is_fenced() => {
+                tracing::debug!("how far the tasks upstream have got is asked again: {error}");
+            }
+            Err(error) => return Err(error),
+        }
+        let Self { slots, doubts, parts, .. } = self;
+        for Slot { id, stage } in slots {
+            let Stage::Running(task) = stage else { continue };
+            for (number, input) in parts.layout.subs[id.sub].inputs.iter().enumerate() {
+                let Some(upstream) = input.upstream else { continue };
+                let reach = doubts.reach_of(&task.inputs[number].partition);
+                task.doubt(number, &doubts.doubted(&parts.layout, id.sub, upstream), reach);
+            }
+        }
         Ok(())
     }
 
@@ -210,14 +242,19 @@ impl StreamThread {
                 SourceTime { watermark, activity, upstream }
             });
             port.start(offset, index, time);
+            let upstream = upstream_of(layout, id, &partition);
+            let reach = upstream.map_or(0, |upstream| {
+                port.doubt(&self.doubts.doubted(layout, id.sub, upstream));
+                self.doubts.reach_of(&partition)
+            });
             let meters = InputMeters::new(metrics, &partition);
-            let is_source = !placement::is_repartition(layout, &partition.topic);
             Input {
-                is_source,
+                is_source: upstream.is_none(),
                 partition,
                 port,
                 caught_up: false,
                 at_high_watermark: false,
+                reach,
                 at_end: false,
                 fetched: offset,
                 lag: None,
@@ -243,8 +280,7 @@ impl StreamThread {
     #[cfg(test)]
     fn misremembered(&self, id: TaskId, partition: &TopicPartition, position: Option<Position>) -> Option<Position> {
         let (layout, config) = (&self.parts.layout, &self.parts.config);
-        let input = layout.subs[id.sub].inputs.iter().zip(layout.inputs_of(id)).find(|(_, place)| place == partition);
-        let upstream = input.and_then(|(input, _)| input.upstream);
+        let upstream = upstream_of(layout, id, partition);
         if config.has(Bug::ForgetsTime) {
             let (watermark, upstream) = (Timestamp::MIN, Vec::new());
             return position.map(|position| Position { watermark, upstream, ..position });
@@ -327,4 +363,10 @@ impl StreamThread {
         };
         self.slots.iter().map(status).collect()
     }
+}
+
+/// The sub-topology that writes an input of a task, which is a repartition topic then.
+fn upstream_of(layout: &Layout, id: TaskId, partition: &TopicPartition) -> Option<usize> {
+    let mut inputs = layout.subs[id.sub].inputs.iter();
+    inputs.find(|input| input.topic == partition.topic).and_then(|input| input.upstream)
 }

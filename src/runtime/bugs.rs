@@ -24,6 +24,8 @@ pub(crate) enum Bug {
     ForgetsTime,
     /// A task upstream that has not been heard of is taken to have nothing to say.
     SilenceIsIdle,
+    /// A task upstream that said long ago that it has nothing more is believed.
+    BelievesOldWords,
     /// Records are joined before a global table is complete.
     JoinsTooEarly,
 }

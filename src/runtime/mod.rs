@@ -5,6 +5,7 @@
 //! - `thread`: one round of a stream thread's loop.
 //! - `globals`: the global tables of the process.
 //! - `adopt` and `restore`: from assigned partitions to running tasks.
+//! - `doubts`: whether what tasks upstream have said still holds when a task begins.
 //! - `task`: one sub-topology for one partition; no input or output, no clock.
 //! - `commit`: exactly once, and its one rule.
 //! - `suspects`: the one record that a transaction fails on.
@@ -23,6 +24,7 @@ mod caretaker;
 pub(crate) mod cluster;
 mod commit;
 pub mod config;
+mod doubts;
 mod globals;
 #[cfg(test)]
 mod globals_tests;

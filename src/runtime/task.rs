@@ -2,6 +2,7 @@
 //! touches them. It does no input or output and reads no clock: records are put in ([`Task::fill`]), it is told to work
 //! ([`Task::step`]), and its effects lie in [`Task::out`].
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::broker::{Batch, Fetched, Outgoing, OutgoingRecord, Partitioning};
@@ -27,6 +28,9 @@ pub(crate) struct Input {
     pub(crate) caught_up: bool,
     /// True while the broker has nothing at all after what was read, open transactions included.
     pub(crate) at_high_watermark: bool,
+    /// What has to be read of it before it counts as read to its end: of a repartition topic, up to where it ended when the
+    /// tasks upstream were last believed.
+    pub(crate) reach: Offset,
     /// True once a bounded run has read all that it reads of it.
     pub(crate) at_end: bool,
     /// True for a user's topic, false for a repartition topic.
@@ -45,7 +49,7 @@ impl Input {
     /// A fetch has got this far. `end` is where a bounded run ends.
     pub(crate) fn fetched_to(&mut self, fetched: Fetched, end: Option<Offset>) {
         self.fetched = self.fetched.max(fetched.position).min(end.unwrap_or(Offset::MAX));
-        self.caught_up = fetched.records == 0 && fetched.caught_up();
+        self.caught_up = fetched.records == 0 && fetched.caught_up() && fetched.position >= self.reach;
         self.at_high_watermark = fetched.high_watermark >= 0 && fetched.position >= fetched.high_watermark;
         if fetched.high_watermark >= 0 {
             let behind = if self.port.queued() == 0 && self.caught_up {
@@ -216,6 +220,20 @@ impl Task {
             }
         }
         self.check()
+    }
+
+    /// Doubts these tasks upstream of an input, and no others any more; up to `reach` the input has to be read before it
+    /// counts as read to its end.
+    pub(crate) fn doubt(&mut self, input: usize, tasks: &BTreeSet<u32>, reach: Offset) {
+        let input = &mut self.inputs[input];
+        input.reach = reach;
+        input.caught_up &= input.at_end || input.fetched >= reach;
+        self.moved |= input.port.doubt(tasks);
+    }
+
+    /// True where a task upstream is not believed that says that nothing more comes.
+    pub(crate) fn has_doubts(&self) -> bool {
+        self.inputs.iter().any(|input| input.port.has_doubts())
     }
 
     /// In a bounded run that closes its windows: takes time to its end in the inputs that have been read to theirs.

@@ -18,6 +18,7 @@ use crate::time::Clock;
 use crate::topology::{Layout, TaskId, TaskOptions, Topology};
 
 use super::config::Config;
+use super::doubts::Doubts;
 use super::globals::Globals;
 use super::patience::patiently;
 use super::restore::Restore;
@@ -101,6 +102,8 @@ pub(crate) struct StreamThread {
     pub(crate) losses: u32,
     /// Where each assigned partition goes on, as committed; no position where nothing was committed yet.
     pub(crate) committed_at: BTreeMap<TopicPartition, (Offset, Option<Position>)>,
+    /// Which tasks upstream are not believed.
+    pub(crate) doubts: Doubts,
     /// When markers last went to all partitions downstream, and whether the running commit sends them.
     pub(crate) all_told: Duration,
     pub(crate) telling_all: bool,
@@ -129,6 +132,7 @@ impl StreamThread {
             losses: 0,
             sent: BTreeMap::new(),
             committed_at: BTreeMap::new(),
+            doubts: Doubts::default(),
             all_told: Duration::ZERO,
             telling_all: false,
             ticked: Duration::ZERO,
@@ -164,6 +168,7 @@ impl StreamThread {
         let mut worked = self.follow_group()?;
         worked |= self.parts.globals.catch_up()?;
         worked |= self.restore()?;
+        self.look_upstream()?;
         let mut processed = false;
         if self.parts.globals.ready() {
             processed = self.process()?;

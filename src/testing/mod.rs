@@ -16,6 +16,8 @@ mod join_as_of;
 mod join_order;
 #[cfg(test)]
 mod replay;
+#[cfg(test)]
+mod restored;
 pub mod simulation;
 #[cfg(test)]
 mod simulation_tests;

@@ -226,6 +226,31 @@ pub fn simulate(seed: u64, scenario: &Scenario) -> Result<Settled> {
     Ok(cluster.settled())
 }
 
+/// Lives one cluster's life from `seed` with a pause in it: the first `before` inputs are written and the cluster comes to
+/// rest; all its processes stop, in good order or not; the other inputs are written, and only then it goes on.
+///
+/// # Errors
+/// As [`simulate`].
+pub fn simulate_with_a_pause(seed: u64, scenario: &Scenario, before: u64) -> Result<Settled> {
+    let mut cluster = Cluster::new(seed, scenario)?;
+    cluster.scenario.inputs = before;
+    cluster.produce(scenario.backlog)?;
+    for _ in 0..scenario.steps {
+        cluster.step()?;
+    }
+    cluster.produce(before)?;
+    cluster.heal()?;
+    cluster.stop_all();
+    cluster.scenario.inputs = scenario.inputs;
+    cluster.produce(scenario.inputs)?;
+    lock(&cluster.fate).calm = false;
+    for _ in 0..scenario.steps {
+        cluster.step()?;
+    }
+    cluster.heal()?;
+    Ok(cluster.settled())
+}
+
 impl Cluster {
     fn new(seed: u64, scenario: &Scenario) -> Result<Self> {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
@@ -318,8 +343,22 @@ impl Cluster {
 
     fn stop_one(&mut self) -> Result<()> {
         let node = self.random.random_range(0..self.nodes.len());
+        if self.nodes[node].process.is_none() {
+            return self.start(node);
+        }
+        self.stop(node);
+        Ok(())
+    }
+
+    fn stop_all(&mut self) {
+        for node in 0..self.nodes.len() {
+            self.stop(node);
+        }
+    }
+
+    fn stop(&mut self, node: usize) {
         let (power, leave) = (self.random.random_bool(0.5), self.random.random());
-        let Some(process) = self.nodes[node].process.take() else { return self.start(node) };
+        let Some(process) = self.nodes[node].process.take() else { return };
         if power {
             drop(process);
             self.count("power cut");
@@ -331,7 +370,6 @@ impl Cluster {
             process.close(leave);
             self.count("graceful stop");
         }
-        Ok(())
     }
 
     fn count(&self, what: &'static str) {

@@ -1,6 +1,6 @@
 //! A plan, fitted to a broker: actual names, how many tasks there are, and which topics of our own they need.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -175,6 +175,24 @@ impl Layout {
     pub fn inputs_of(&self, task: TaskId) -> Vec<TopicPartition> {
         let inputs = self.subs[task.sub].inputs.iter();
         inputs.map(|input| TopicPartition::new(Arc::clone(&input.topic), task.partition)).collect()
+    }
+
+    /// True where records of sub-topology `above` come to `below` through repartition topics, by whatever way. Of one and
+    /// the same it is true where its own records come back to it.
+    #[must_use]
+    pub fn feeds(&self, above: usize, below: usize) -> bool {
+        let (mut seen, mut next) = (BTreeSet::new(), vec![below]);
+        while let Some(sub) = next.pop() {
+            for upstream in self.subs[sub].inputs.iter().filter_map(|input| input.upstream) {
+                if upstream == above {
+                    return true;
+                }
+                if seen.insert(upstream) {
+                    next.push(upstream);
+                }
+            }
+        }
+        false
     }
 
     /// From how many partitions of users' topics records meet in each task of a sub-topology, by whatever way.
