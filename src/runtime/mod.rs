@@ -25,6 +25,8 @@ pub(crate) mod cluster;
 mod commit;
 pub mod config;
 mod doubts;
+#[cfg(test)]
+mod doubts_tests;
 mod globals;
 #[cfg(test)]
 mod globals_tests;

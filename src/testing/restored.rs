@@ -103,7 +103,7 @@ impl Life {
             topology: Arc::new(move || of.topology()),
             sources: vec![("table".into(), 1), ("stream".into(), 1)],
             input: Arc::new(move |n, _| inputs[usize::try_from(n).expect("few")].clone()),
-            steps: 200,
+            steps: 120,
             inputs: many,
             backlog: before,
             refusals: false,
