@@ -5,8 +5,8 @@
 //! read. How far they go back is a setting.
 //!
 //! A purchase waits for the products that are there when it is read, through both shuffles and however far behind a task
-//! is; so a catch-up gives what a live run gives. A change that is written while the products' tasks do not run, after they had
-//! read all there was, may come too late for the purchases with which they start again.
+//! is; so a catch-up gives what a live run gives, also after a stop. A change that is written after a purchase that it would have
+//! held for comes too late for it.
 //!
 //! It is an inner join. A purchase of a product that the shop did not have yet, or of which it never had, gives nothing
 //! and is counted as `join_miss`; so does one that is older than what the table still knows.

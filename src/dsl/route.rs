@@ -234,9 +234,8 @@ impl<K: Key, V: Data> Repartition<K, V> {
     /// The records of a repartition topic come from several tasks, and only those of each are in order. Without this the
     /// one at the head of the topic decides whose turn it is, and an older one behind it may come too late for a join.
     ///
-    /// What nobody upstream has read yet is not waited for once everything there was has been read. That a task upstream
-    /// had read everything counts until it says otherwise, also while it does not run: what is written in the meantime may
-    /// be overtaken when all start again.
+    /// What nobody upstream has read yet is not waited for once everything there was has been read; after a restart that is
+    /// everything that has been written until then.
     ///
     /// ```
     /// # use millstream::{Builder, NoKey, Topic};
