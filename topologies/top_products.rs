@@ -63,7 +63,12 @@ pub fn topology(bad_input: BadInput, settings: &Settings) -> Result<Topology> {
         .partitions(1)
         .named("to-be-ranked")
         .stream()
-        .process(move |setup| Ranking { sold: setup.store("sold"), ranks: setup.store("ranks"), most })
+        .process(move |setup| Ranking {
+            sold: setup.store("sold"),
+            ranks: setup.store("ranks"),
+            made_for: setup.store("made-for"),
+            most,
+        })
         .named("rank-products")
         .to_updates(TOP);
     Ok(b.build()?)
@@ -132,6 +137,8 @@ struct Ranking {
     sold: Stored<String, Sold>,
     /// Who has which rank, from 0 on.
     ranks: Stored<u32, Sold>,
+    /// How many ranks there were to be when the ranking was made: another run may have been asked for others.
+    made_for: Stored<u32, u64>,
     most: usize,
 }
 
@@ -148,9 +155,11 @@ impl Processor<String, Sold> for Ranking {
         cx.put(&self.sold, &key, sold.clone());
         let before: Vec<Sold> = cx.rows(&self.ranks).into_iter().map(|(_, sold)| sold).collect();
         let known = before.iter().position(|other| other.product_id == sold.product_id);
+        let last = before.last().filter(|_| before.len() == self.most);
         let now = match known {
-            // Goods that were taken back: one that is not ranked may be better now.
-            Some(known) if sold.place() > before[known].place() => self.rank_all(cx),
+            // Goods that were taken back, from a product that was ranked: one that is not may be better now.
+            Some(_) if last.is_some_and(|last| sold.place() > last.place()) => self.rank_all(cx),
+            _ if self.is_new(cx) => self.rank_all(cx),
             _ => self.moved(before.clone(), known, sold),
         };
         self.tell(&before, now, cx);
@@ -170,6 +179,16 @@ impl Ranking {
         ranking
     }
 
+    /// Whether the ranking was made for another number of ranks, or not at all yet.
+    fn is_new(&self, cx: &mut Context<'_, String, Option<Ranked>>) -> bool {
+        let most = u64::try_from(self.most).unwrap_or(u64::MAX);
+        let new = cx.get(&self.made_for, &0) != Some(most);
+        if new {
+            cx.put(&self.made_for, &0, most);
+        }
+        new
+    }
+
     fn rank_all(&self, cx: &mut Context<'_, String, Option<Ranked>>) -> Vec<Sold> {
         let mut all: Vec<Sold> = cx.rows(&self.sold).into_iter().map(|(_, sold)| sold).collect();
         all.sort_by(|one, other| one.place().cmp(&other.place()));
@@ -177,14 +196,19 @@ impl Ranking {
         all
     }
 
-    /// Writes the ranks that have changed. A ranking never gets shorter: products do not go away.
+    /// Writes the ranks that have changed, and deletes those that a run with fewer ranks no longer has.
     fn tell(&self, before: &[Sold], now: Vec<Sold>, cx: &mut Context<'_, String, Option<Ranked>>) {
+        let kept = now.len();
         for (place, sold) in (0..).zip(now) {
             if before.get(place as usize) != Some(&sold) {
                 cx.put(&self.ranks, &place, sold.clone());
                 let rank = place + 1;
                 cx.forward(rank.to_string(), Some(Ranked::of(rank, sold)));
             }
+        }
+        for place in (0..).zip(before).skip(kept).map(|(place, _): (u32, _)| place) {
+            cx.remove(&self.ranks, &place);
+            cx.forward((place + 1).to_string(), None);
         }
     }
 }

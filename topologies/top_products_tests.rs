@@ -1,7 +1,11 @@
 //! The ranking of the shop, through the production engine on the embedded broker.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use millstream::broker::{NewTopic, Outgoing, OutgoingRecord, Partitioning};
+use millstream::record::InputNumber;
+use millstream::{App, Broker as _, Config, Headers, MemoryBroker, SystemClock, Timestamp};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -111,4 +115,54 @@ fn a_ranking_of_nothing_is_refused() {
         let error = topology(BadInput::Fail, &Settings::of(SETTINGS, &given).unwrap()).err().unwrap().to_string();
         assert!(error.contains("--set most=25"), "{error}");
     }
+}
+
+/// Runs to the end of what was sold, for a ranking of `most`, and gives the ranks that the topic then holds.
+fn run(broker: &MemoryBroker, most: u64) -> Vec<String> {
+    let given = [("most".to_owned(), most.to_string())].into();
+    let topology = topology(BadInput::Fail, &Settings::of(SETTINGS, &given).unwrap()).unwrap();
+    let mut config = Config::new("test");
+    config.until_end = true;
+    config.leave_on_stop = true;
+    App::new(topology, Arc::new(broker.clone()), config).start().unwrap().join().unwrap();
+    let mut newest = BTreeMap::new();
+    for record in broker.records(TOP_TOPIC).unwrap() {
+        let ranked = record.value.map(|value| serde_json::from_slice::<Ranked>(&value).unwrap().product_id);
+        newest.insert(record.key, ranked);
+    }
+    newest.into_values().flatten().collect()
+}
+
+#[test]
+fn a_run_with_another_number_of_ranks_makes_the_ranking_anew() {
+    let broker = MemoryBroker::new(Arc::new(SystemClock::new()));
+    let purchases = NewTopic { name: PURCHASES_TOPIC.to_owned(), partitions: 2, settings: BTreeMap::new() };
+    broker.create_topics(&[purchases]).unwrap();
+    let sell = |products: &[(&str, u32)]| {
+        let mut out = Outgoing::default();
+        let topic = out.topic(PURCHASES_TOPIC);
+        for (product_id, total) in products {
+            let value = format!(
+                r#"{{"transaction_time":"2022-08-31 08:00:00","product_id":"{product_id}","quantity":1,"total_purchase":{total}}}"#
+            );
+            out.push(&OutgoingRecord {
+                topic,
+                partitioning: Partitioning::Fixed(0),
+                key: None,
+                value: Some(value.as_bytes()),
+                timestamp: Timestamp::from_millis(1),
+                headers: &Headers::NONE,
+                input: InputNumber::UNKNOWN,
+            });
+        }
+        let mut writer = broker.writer().unwrap();
+        writer.send(&out).unwrap();
+        writer.flush().unwrap();
+    };
+    sell(&[("a", 50), ("b", 40), ("c", 30), ("d", 20), ("e", 10)]);
+    assert_eq!(run(&broker, 3), ["a", "b", "c"]);
+    sell(&[("a", 1)]);
+    assert_eq!(run(&broker, 2), ["a", "b"], "the third rank is gone");
+    sell(&[("e", 1)]);
+    assert_eq!(run(&broker, 4), ["a", "b", "c", "d"], "not whatever has sold since");
 }

@@ -220,15 +220,21 @@ impl<K: Send + 'static, V: Send + 'static, P: Processor<K, V>> Push<K, V> for Pr
         let mut process = self.lock();
         if let Signal::Watermark(watermark) = signal {
             process.seen = process.seen.max(watermark);
-            if !process.fire(cx) {
-                return;
-            }
+        }
+        // A timer that has more to do goes on with a flush as well: what lies above may not tell the same time twice.
+        let goes_off = matches!(signal, Signal::Watermark(_)) || (signal == Signal::Flush && process.pending);
+        if goes_off && !process.fire(cx) {
+            return;
         }
         process.pass_on(cx);
         let now = process.seen.minus(process.asked.hold);
         if now > process.told && !process.pending && !cx.failed() {
             process.told = now;
             process.out.signal(Signal::Watermark(now), cx);
+        }
+        // Said again once the timers are done: time must not go on without what they lead to.
+        if signal == Signal::Idle && !process.pending && !cx.failed() {
+            process.out.signal(Signal::Idle, cx);
         }
         if signal == Signal::Flush && !cx.failed() {
             let asked = &process.asked;

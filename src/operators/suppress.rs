@@ -184,6 +184,10 @@ impl<K: Key, V: Data, D: Fn(&K, Timestamp) -> Timestamp + Send> Push<K, Change<V
         }
         let done = self.release(cx);
         self.pass_on(done, cx);
+        // Said again once all that was due has gone out.
+        if signal == Signal::Idle && done && !cx.failed() {
+            self.out.signal(Signal::Idle, cx);
+        }
         if signal == Signal::Flush && !cx.failed() {
             self.rows.flush(cx, |_, _, _, _| ());
             self.out.signal(Signal::Flush, cx);

@@ -221,8 +221,19 @@ impl<K: Key, A: Data> TableOut<K, A> {
                 }
                 self.push(cx);
             }
+            // Said again once there is nothing more to end: time must not go on without what that leads to.
+            Signal::Idle if self.done < self.seen => return,
             Signal::Idle => return self.out.signal(signal, cx),
             Signal::Flush => {
+                // What did not fit in a step goes on here: what lies above may not tell the same time twice.
+                if self.done < self.seen {
+                    (self.budget, self.mark) = (PORTION, self.updates.len());
+                    let shared = self.store();
+                    self.expire(&mut shared.lock(), cx);
+                    if cx.failed() {
+                        return;
+                    }
+                }
                 if let Err(error) = self.flush(cx) {
                     return cx.stop(error);
                 }

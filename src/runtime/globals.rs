@@ -1,8 +1,8 @@
 //! The global tables of a process: their topics are read whole, by every process, and all tasks here look into the rows.
 //!
 //! There is no thread for it. Each turn of each stream thread calls [`Globals::catch_up`], and whoever comes first reads
-//! what has arrived while the others go on with the rows that are there. So what was in the broker's answer before a
-//! record was fetched is seen by that record, and the driver and the simulator, whose threads take turns, run the same code.
+//! what has arrived while the others go on with the rows that are there. So a record sees
+//! what has arrived a moment before it. The driver and the simulator, whose threads take turns, run the same code.
 //!
 //! At the start nothing is processed before the tables are complete ([`Globals::ready`]): up to the last stable offset,
 //! so that somebody's open transaction does not hold the start up. A bounded run reads up to the high watermark instead, as

@@ -195,6 +195,10 @@ impl Task {
         for input in &mut self.inputs {
             let watermark = input.port.watermark();
             input.port.signal(Signal::Watermark(watermark), &mut self.cx);
+            // A watermark takes it back.
+            if input.port.activity() == Activity::Idle {
+                input.port.signal(Signal::Idle, &mut self.cx);
+            }
         }
         self.dirty = true;
         self.check().map(|()| 1)
