@@ -11,8 +11,9 @@ use crate::broker::{
 };
 use crate::dsl::{Source, Stream};
 use crate::metrics::Metrics;
-use crate::operators::DropReason;
 use crate::operators::topic_source::{EventTime, FromField, FromRecord};
+use crate::operators::value_processor::{ValueContext, ValueProcessor};
+use crate::operators::{DropReason, Reject};
 use crate::record::{Headers, InputNumber, TopicPartition};
 use crate::runtime::Config;
 use crate::runtime::cluster::Process;
@@ -21,7 +22,7 @@ use crate::state::{MemoryDisks, StateOptions};
 use crate::time::{Clock, ManualClock, Timestamp};
 use crate::topology::Topology;
 use crate::window::{TumblingWindows, Windowed};
-use crate::{BadInput, Builder, NoKey, Topic};
+use crate::{BadInput, Builder, NoKey, Record, Topic};
 
 type Codec<T> = <T as crate::Data>::Codec;
 type Numbers<E> = Source<NoKey, i64, Codec<NoKey>, Codec<i64>, E>;
@@ -490,4 +491,41 @@ fn the_metrics_say_how_old_time_is_and_who_holds_it_back() {
     assert_eq!(shown(&metrics, "late_records_total"), ["operator=\"counts\" 1"]);
     assert_eq!(shown(&metrics, "watermark_age_seconds"), [""; 0], "the tasks have moved away");
     assert_eq!(shown(&metrics, "watermark_timestamp_seconds"), [""; 0]);
+}
+
+/// Hands everything on as it is.
+struct Same;
+
+impl ValueProcessor<String, i64> for Same {
+    type Value = i64;
+
+    fn process(
+        &self,
+        record: Record<String, i64>,
+        cx: &mut ValueContext<'_, '_, String, i64>,
+    ) -> std::result::Result<(), Reject> {
+        cx.forward(record.value);
+        Ok(())
+    }
+}
+
+#[test]
+fn a_silent_stream_behind_a_processor_holds_no_window_back_of_what_it_is_merged_with() {
+    const QUIET: Topic<String, i64> = Topic::new("quiet");
+    let b = Builder::new("merged");
+    let quiet = b.source(QUIET).idle_after(Duration::from_secs(30)).stream().process_values(|_| Same);
+    let both = quiet.merge(&b.source(BOTH).stream());
+    both.group_by_key().windowed(TumblingWindows::of(Duration::from_secs(10))).on_close().count().to(COUNTS);
+    let mut driver = driver(b.build().expect("sound"), 1);
+    let key = "a".to_owned();
+    driver.send(&QUIET, &key, &1, NOW).expect("written");
+    driver.send(&BOTH, &key, &1, NOW).expect("written");
+    driver.send(&BOTH, &key, &1, NOW + 25_000).expect("written");
+    driver.settle().expect("it goes on");
+    assert_eq!(closed(&mut driver), [], "the quiet one may still bring something");
+    for _ in 0..40 {
+        driver.advance(Duration::from_secs(1)).expect("it goes on");
+        driver.settle().expect("it goes on");
+    }
+    assert_eq!(closed(&mut driver), [(0, 2)]);
 }
