@@ -15,7 +15,7 @@ use crate::codec::{Data, Key};
 use crate::operators::aggregate::{Aggregate, FromInitial};
 use crate::operators::lookup::Lookup;
 use crate::operators::merge::Merge;
-use crate::operators::table_out::Standing;
+use crate::operators::table_out::{Standing, TableOut};
 use crate::operators::window::{Emit, Merge as MergeValues, Port, Shell};
 use crate::operators::{Change, Edge, Out, Reject};
 use crate::topology::Mistake;
@@ -153,7 +153,7 @@ fn input<K: Key, V: Data, A: Data>(
     let stream = grouped.placed("by-cogroup");
     let (edge, by) = (stream.edge.clone(), Arc::clone(&f));
     let plain: WirePlain<K, A> = Box::new(move |at, initial, out| {
-        edge.join(Box::new(Aggregate::new(at, fold(initial, Arc::clone(&by)), out)));
+        edge.join(Box::new(Aggregate::new(TableOut::new(at, out), fold(initial, Arc::clone(&by)))));
     });
     let edge = stream.edge;
     let windowed: WireWindowed<K, A> = Box::new(move |number, shell, initial| {

@@ -307,10 +307,8 @@ fn table<K: Key, V: Data, A: Data, F: Fold<K, V, A>>(
     let kind = NodeKind::Stateful { emission: None, keeps_before: false };
     let slot = StoreSlot::of(stream.graph.borrow().next());
     let view = slot.view();
-    let (node, edge) = stream.add(label, kind, move |wiring, _, out| {
-        let expiry = slot.expiry(wiring);
-        Aggregate::new(slot.stand(wiring), Arc::clone(&fold), out).expiring(expiry)
-    });
+    let (node, edge) =
+        stream.add(label, kind, move |wiring, _, out| Aggregate::new(slot.table(wiring, out), Arc::clone(&fold)));
     stream.graph.borrow_mut().may_expire(node);
     // To people a table's values are what is in it, not the changes on its edges.
     stream.graph.borrow_mut().node_mut(node).value_type = std::any::type_name::<A>();

@@ -245,10 +245,8 @@ impl<K: Key, V: Data> GroupedTable<K, V> {
         let slot = StoreSlot::of(shuffled.graph.borrow().next());
         let (view, fold) = (slot.view(), Arc::new(fold));
         let kind = NodeKind::Stateful { emission: None, keeps_before: false };
-        let (node, edge) = shuffled.add(label, kind, move |wiring, _, out| {
-            let expiry = slot.expiry(wiring);
-            TableFold::new(slot.stand(wiring), Arc::clone(&fold), out).expiring(expiry)
-        });
+        let (node, edge) =
+            shuffled.add(label, kind, move |wiring, _, out| TableFold::new(slot.table(wiring, out), Arc::clone(&fold)));
         shuffled.graph.borrow_mut().may_expire(node);
         shuffled.graph.borrow_mut().node_mut(node).value_type = std::any::type_name::<A>();
         Table { graph: shuffled.graph, node, edge, view: Some(view) }

@@ -9,10 +9,11 @@ use crate::operators::Emission;
 use crate::operators::changelog::Changelog;
 use crate::operators::expiry::Expiry;
 use crate::operators::stores::{SharedStore, StoreHandle};
-use crate::operators::table_out::Standing;
+use crate::operators::table_out::{Standing, TableOut};
 use crate::operators::timed::Timed;
 use crate::operators::versions::{History, Kept, SharedHistory, Slot};
 use crate::operators::view::View;
+use crate::operators::{Change, Out};
 use crate::state::{Store, StoreOptions};
 use crate::topology::Wiring;
 use crate::topology::graph::{Graph, Node, NodeId, NodeKind};
@@ -102,8 +103,13 @@ impl<K: Key, V: Data> StoreSlot<K, V> {
         Standing { name, store, changelog, partition, emission, keeps_before }
     }
 
-    /// How the table's rows end, where they do.
-    pub(super) fn expiry(&self, wiring: &mut Wiring<'_>) -> Option<Expiry<K>> {
+    /// As [`stand`](Self::stand), with the table's updates on their way out, whose rows end where they are to.
+    pub(super) fn table(&self, wiring: &mut Wiring<'_>, out: Out<K, Change<V>>) -> TableOut<K, V> {
+        let expiry = self.expiry(wiring);
+        TableOut::new(self.stand(wiring), out).expiring(expiry)
+    }
+
+    fn expiry(&self, wiring: &mut Wiring<'_>) -> Option<Expiry<K>> {
         let (node, after) = wiring.expiry(self.node)?;
         let (timers, changelog) = store(wiring, node, false);
         Some(Expiry::new(after, Timed::new(timers, changelog)))

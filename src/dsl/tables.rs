@@ -117,10 +117,8 @@ impl<K: Key, I: Item> Stream<K, I> {
         let slot = StoreSlot::of(self.graph.borrow().next());
         let view = Some(slot.view());
         let kind = NodeKind::Stateful { emission: None, keeps_before: false };
-        let (node, edge) = self.add(label, kind, move |wiring, _, out| {
-            let expiry = slot.expiry(wiring);
-            Latest::new(slot.stand(wiring), Arc::clone(&of), out).expiring(expiry)
-        });
+        let (node, edge) =
+            self.add(label, kind, move |wiring, _, out| Latest::new(slot.table(wiring, out), Arc::clone(&of)));
         self.keeps::<V>(node);
         Table { graph: Rc::clone(&self.graph), node, edge, view }
     }
@@ -141,9 +139,9 @@ impl<K: Key, I: Item> Stream<K, I> {
         let view = Some(slot.view());
         let kind = NodeKind::Stateful { emission: None, keeps_before: false };
         let (node, edge) = self.add(label, kind, move |wiring, _, out| {
-            let (expiry, (store, changelog)) = (slot.expiry(wiring), store(wiring, deletions, false));
+            let (store, changelog) = store(wiring, deletions, false);
             let deletions = Deletions::new(Timed::new(store, changelog), remember);
-            LatestByTime::new(slot.stand(wiring), deletions, Arc::clone(&of), out).expiring(expiry)
+            LatestByTime::new(slot.table(wiring, out), deletions, Arc::clone(&of))
         });
         beside::<K, i64>(&mut self.graph.borrow_mut(), node, "deletions");
         self.keeps::<V>(node);

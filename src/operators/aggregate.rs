@@ -12,9 +12,8 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::expiry::Expiry;
-use super::table_out::{Standing, TableOut};
-use super::{Change, Cx, DropReason, Out, Push, Reject, Signal};
+use super::table_out::TableOut;
+use super::{Change, Cx, DropReason, Push, Reject, Signal};
 use crate::codec::{Data, Key};
 use crate::record::Record;
 use crate::state::{Origin, Row, Store};
@@ -113,65 +112,50 @@ pub struct Aggregate<K: Key, V, A: Data, F> {
 }
 
 impl<K: Key, V: Data, A: Data, F: Fold<K, V, A>> Aggregate<K, V, A, F> {
-    /// An aggregation by `fold`.
+    /// An aggregation by `fold` in `table`.
     #[must_use]
-    pub const fn new(at: Standing<K, A>, fold: Arc<F>, out: Out<K, Change<A>>) -> Self {
-        Self { table: TableOut::new(at, out), fold, of: PhantomData }
+    pub const fn new(table: TableOut<K, A>, fold: Arc<F>) -> Self {
+        Self { table, fold, of: PhantomData }
     }
+}
 
-    /// The rows end as `expiry` says.
-    #[must_use]
-    pub fn expiring(mut self, expiry: Option<Expiry<K>>) -> Self {
-        self.table = self.table.expiring(expiry);
-        self
+/// Adds one record to its row.
+fn update<K: Key, V: Data, A: Data>(
+    table: &mut TableOut<K, A>,
+    fold: &impl Fold<K, V, A>,
+    record: Record<K, V>,
+    store: &mut Store<K, A>,
+    cx: &mut Cx,
+) {
+    let Some(row) = table.touch(&record, store, cx) else { return };
+    let Record { key, value, timestamp, behind, watermark, input, headers } = record;
+    let slot = store.row_mut(row);
+    let old = slot.as_ref().filter(|_| table.tells_before()).map(|row| row.value.clone());
+    let newest = slot.as_ref().map_or(timestamp, |row| row.timestamp.max(timestamp));
+    let folded = match slot {
+        Some(row) => fold.next(&key, &mut row.value, value).map(|()| row.timestamp = newest),
+        None => fold.first(&key, value).map(|value| *slot = Some(Row { value, timestamp: newest })),
+    };
+    if let Err(reject) = folded {
+        return cx.refuse(input, reject, table.name());
     }
-
-    /// Adds one record to its row.
-    fn update(&mut self, record: Record<K, V>, store: &mut Store<K, A>, cx: &mut Cx) {
-        let Some(row) = self.table.touch(&record, store, cx) else { return };
-        let Record { key, value, timestamp, behind, watermark, input, headers } = record;
-        let (each, tells_before) = (self.table.each(), self.table.tells_before());
-        let slot = store.row_mut(row);
-        let old = if tells_before { slot.as_ref().map(|row| row.value.clone()) } else { None };
-        let newest = slot.as_ref().map_or(timestamp, |row| row.timestamp.max(timestamp));
-        let folded = match slot {
-            Some(row) => self.fold.next(&key, &mut row.value, value).map(|()| row.timestamp = newest),
-            None => self.fold.first(&key, value).map(|value| *slot = Some(Row { value, timestamp: newest })),
-        };
-        if let Err(reject) = folded {
-            return cx.refuse(input, reject, self.table.name());
-        }
-        slot.take_if(|row| row.value.is_null());
-        let new = if each { slot.as_ref().map(|row| row.value.clone()) } else { None };
-        // The result is later than its record, and so less far behind.
-        let behind = behind.saturating_sub(newest.millis_since(timestamp));
-        self.table.arm(&key, row, input, store, cx);
-        let origin = Origin { timestamp: newest, behind, watermark, input, headers };
-        if each {
-            self.table.update(key, Change { old, new }, &origin);
-        }
-        *store.origin_mut(row) = origin;
-    }
+    slot.take_if(|row| row.value.is_null());
+    let update = table.each().then(|| Change { old, new: slot.as_ref().map(|row| row.value.clone()) });
+    // The result is later than its record, and so less far behind.
+    let behind = behind.saturating_sub(newest.millis_since(timestamp));
+    table.changed(row, key, update, Origin { timestamp: newest, behind, watermark, input, headers }, store, cx);
 }
 
 impl<K: Key, V: Data, A: Data, F: Fold<K, V, A>> Push<K, V> for Aggregate<K, V, A, F> {
     fn push(&mut self, batch: &mut Vec<Record<K, V>>, cx: &mut Cx) {
-        let shared = self.table.store();
-        let mut store = shared.lock();
-        for record in batch.drain(..) {
-            self.table.saw(record.watermark);
+        let fold = &*self.fold;
+        self.table.each_record(batch, cx, |table, record, store, cx| {
             if record.value.is_null() {
                 cx.drops.count(DropReason::NullValue);
             } else {
-                self.update(record, &mut store, cx);
+                update(table, fold, record, store, cx);
             }
-            self.table.expire(&mut store, cx);
-            if cx.failed() {
-                return;
-            }
-        }
-        drop(store);
-        self.table.push(cx);
+        });
     }
 
     fn signal(&mut self, signal: Signal, cx: &mut Cx) {

@@ -8,12 +8,11 @@
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use super::expiry::Expiry;
-use super::table_out::{Standing, TableOut};
-use super::{Change, Cx, Out, Push, Signal};
+use super::table_out::TableOut;
+use super::{Cx, Push, Signal};
 use crate::codec::{Data, Key};
 use crate::record::Record;
-use crate::state::{Origin, Row, Store};
+use crate::state::Origin;
 
 /// Keeps what `of` finds in the newest record of each key; `None` deletes.
 pub struct Latest<K: Key, I, V: Data, F> {
@@ -23,32 +22,10 @@ pub struct Latest<K: Key, I, V: Data, F> {
 }
 
 impl<K: Key, I, V: Data, F: Fn(I) -> Option<V>> Latest<K, I, V, F> {
-    /// A table that stands `at`.
+    /// Keeps the newest in `table`.
     #[must_use]
-    pub const fn new(at: Standing<K, V>, of: Arc<F>, out: Out<K, Change<V>>) -> Self {
-        Self { table: TableOut::new(at, out), of, from: PhantomData }
-    }
-
-    /// The rows end as `expiry` says.
-    #[must_use]
-    pub fn expiring(mut self, expiry: Option<Expiry<K>>) -> Self {
-        self.table = self.table.expiring(expiry);
-        self
-    }
-
-    fn update(&mut self, record: Record<K, I>, store: &mut Store<K, V>, cx: &mut Cx) {
-        let Some(row) = self.table.touch(&record, store, cx) else { return };
-        let Record { key, value, timestamp, behind, watermark, input, headers } = record;
-        let new = (self.of)(value).filter(|value| !value.is_null());
-        let told = if self.table.each() { new.clone() } else { None };
-        let before = std::mem::replace(store.row_mut(row), new.map(|value| Row { value, timestamp }));
-        self.table.arm(&key, row, input, store, cx);
-        let origin = Origin { timestamp, behind, watermark, input, headers };
-        if self.table.each() {
-            let old = before.filter(|_| self.table.tells_before()).map(|row| row.value);
-            self.table.update(key, Change { old, new: told }, &origin);
-        }
-        *store.origin_mut(row) = origin;
+    pub const fn new(table: TableOut<K, V>, of: Arc<F>) -> Self {
+        Self { table, of, from: PhantomData }
     }
 }
 
@@ -60,18 +37,13 @@ where
     F: Fn(I) -> Option<V> + Send + Sync,
 {
     fn push(&mut self, batch: &mut Vec<Record<K, I>>, cx: &mut Cx) {
-        let shared = self.table.store();
-        let mut store = shared.lock();
-        for record in batch.drain(..) {
-            self.table.saw(record.watermark);
-            self.update(record, &mut store, cx);
-            self.table.expire(&mut store, cx);
-            if cx.failed() {
-                return;
-            }
-        }
-        drop(store);
-        self.table.push(cx);
+        let of = &self.of;
+        self.table.each_record(batch, cx, |table, record, store, cx| {
+            let Some(row) = table.touch(&record, store, cx) else { return };
+            let Record { key, value, timestamp, behind, watermark, input, headers } = record;
+            let new = of(value).filter(|value| !value.is_null());
+            table.put(row, key, new, Origin { timestamp, behind, watermark, input, headers }, store, cx);
+        });
     }
 
     fn signal(&mut self, signal: Signal, cx: &mut Cx) {

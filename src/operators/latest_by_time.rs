@@ -12,13 +12,13 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::table_out::{Standing, TableOut};
+use super::table_out::TableOut;
 use super::timed::Timed;
-use super::{Change, Cx, DropReason, Out, Push, Signal};
+use super::{Cx, DropReason, Push, Signal};
 use crate::codec::{Data, Key};
 use crate::error::Result;
 use crate::record::{InputNumber, Record};
-use crate::state::{Origin, Row, Store};
+use crate::state::{Origin, Store};
 use crate::time::Timestamp;
 use crate::window::millis;
 
@@ -84,60 +84,60 @@ impl<K: Key> Deletions<K> {
 pub struct LatestByTime<K: Key, I, V: Data, F> {
     table: TableOut<K, V>,
     deletions: Deletions<K>,
-    seen: Timestamp,
     of: Arc<F>,
     from: PhantomData<fn(I)>,
 }
 
 impl<K: Key, I, V: Data, F: Fn(I) -> Option<V>> LatestByTime<K, I, V, F> {
-    /// A table that stands `at`.
+    /// Keeps the newest in `table`.
     #[must_use]
-    pub const fn new(at: Standing<K, V>, deletions: Deletions<K>, of: Arc<F>, out: Out<K, Change<V>>) -> Self {
-        let table = TableOut::new(at, out);
-        Self { table, deletions, seen: Timestamp::MIN, of, from: PhantomData }
+    pub const fn new(table: TableOut<K, V>, deletions: Deletions<K>, of: Arc<F>) -> Self {
+        Self { table, deletions, of, from: PhantomData }
     }
 
-    /// The rows end as `expiry` says.
-    #[must_use]
-    pub fn expiring(mut self, expiry: Option<super::expiry::Expiry<K>>) -> Self {
-        self.table = self.table.expiring(expiry);
-        self
+    /// Deletions that nobody can ask for any more are forgotten.
+    fn forget(&mut self, cx: &mut Cx) {
+        if let Err(error) = self.deletions.forget(self.table.seen()) {
+            cx.stop(error);
+        }
     }
+}
 
-    fn refuses(&self, record: &Record<K, I>, store: &mut Store<K, V>) -> Result<Option<DropReason>> {
-        match store.get(&record.key)?.map(|row| row.timestamp) {
-            Some(newest) => Ok((record.timestamp < newest).then_some(DropReason::OutOfDate)),
-            None => self.deletions.refuses(record),
-        }
+fn refuses<K: Key, I, V: Data>(
+    deletions: &Deletions<K>,
+    record: &Record<K, I>,
+    store: &mut Store<K, V>,
+) -> Result<Option<DropReason>> {
+    match store.get(&record.key)?.map(|row| row.timestamp) {
+        Some(newest) => Ok((record.timestamp < newest).then_some(DropReason::OutOfDate)),
+        None => deletions.refuses(record),
     }
+}
 
-    fn update(&mut self, record: Record<K, I>, store: &mut Store<K, V>, cx: &mut Cx) -> Result<()> {
-        match self.refuses(&record, store)? {
-            Some(DropReason::OutOfDate) => {
-                cx.drops.count(DropReason::OutOfDate);
-                return Ok(());
-            }
-            Some(reason) => {
-                cx.count_late(self.table.shared_name(), reason);
-                return Ok(());
-            }
-            None => {}
+fn update<K: Key, I, V: Data>(
+    table: &mut TableOut<K, V>,
+    (deletions, of): (&mut Deletions<K>, &impl Fn(I) -> Option<V>),
+    record: Record<K, I>,
+    store: &mut Store<K, V>,
+    cx: &mut Cx,
+) -> Result<()> {
+    match refuses(deletions, &record, store)? {
+        Some(DropReason::OutOfDate) => {
+            cx.drops.count(DropReason::OutOfDate);
+            return Ok(());
         }
-        let Some(row) = self.table.touch(&record, store, cx) else { return Ok(()) };
-        let Record { key, value, timestamp, behind, watermark, input, headers } = record;
-        let new = (self.of)(value).filter(|value| !value.is_null());
-        self.deletions.set(&key, new.is_none(), timestamp, input)?;
-        let told = if self.table.each() { new.clone() } else { None };
-        let before = std::mem::replace(store.row_mut(row), new.map(|value| Row { value, timestamp }));
-        self.table.arm(&key, row, input, store, cx);
-        let origin = Origin { timestamp, behind, watermark, input, headers };
-        if self.table.each() {
-            let old = before.filter(|_| self.table.tells_before()).map(|row| row.value);
-            self.table.update(key, Change { old, new: told }, &origin);
+        Some(reason) => {
+            cx.count_late(table.shared_name(), reason);
+            return Ok(());
         }
-        *store.origin_mut(row) = origin;
-        Ok(())
+        None => {}
     }
+    let Some(row) = table.touch(&record, store, cx) else { return Ok(()) };
+    let Record { key, value, timestamp, behind, watermark, input, headers } = record;
+    let new = of(value).filter(|value| !value.is_null());
+    deletions.set(&key, new.is_none(), timestamp, input)?;
+    table.put(row, key, new, Origin { timestamp, behind, watermark, input, headers }, store, cx);
+    Ok(())
 }
 
 impl<K, I, V, F> Push<K, I> for LatestByTime<K, I, V, F>
@@ -148,36 +148,24 @@ where
     F: Fn(I) -> Option<V> + Send + Sync,
 {
     fn push(&mut self, batch: &mut Vec<Record<K, I>>, cx: &mut Cx) {
-        let shared = self.table.store();
-        let mut store = shared.lock();
-        for record in batch.drain(..) {
-            self.seen = self.seen.max(record.watermark);
-            self.table.saw(record.watermark);
-            if let Err(error) = self.update(record, &mut store, cx) {
+        let (deletions, of) = (&mut self.deletions, &*self.of);
+        self.table.each_record(batch, cx, |table, record, store, cx| {
+            if let Err(error) = update(table, (&mut *deletions, of), record, store, cx) {
                 cx.stop(error);
             }
-            self.table.expire(&mut store, cx);
-            if cx.failed() {
-                return;
-            }
+        });
+        if !cx.failed() {
+            self.forget(cx);
         }
-        drop(store);
-        if let Err(error) = self.deletions.forget(self.seen) {
-            return cx.stop(error);
-        }
-        self.table.push(cx);
     }
 
     fn signal(&mut self, signal: Signal, cx: &mut Cx) {
-        if let Signal::Watermark(watermark) = signal {
-            self.seen = self.seen.max(watermark);
-            if let Err(error) = self.deletions.forget(self.seen) {
-                return cx.stop(error);
-            }
-        }
         if signal == Signal::Flush {
             self.deletions.at.flush(cx, |_, _, _, _| ());
         }
         self.table.signal(signal, cx);
+        if matches!(signal, Signal::Watermark(_)) && !cx.failed() {
+            self.forget(cx);
+        }
     }
 }

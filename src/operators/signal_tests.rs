@@ -6,7 +6,7 @@ use super::aggregate::{Aggregate, Emission, Reduce};
 use super::combine::Combine;
 use super::merge::Merge;
 use super::stores::SharedStore;
-use super::table_out::Standing;
+use super::table_out::{Standing, TableOut};
 use super::{Change, Cx, Edge, Out, Push, Signal};
 use crate::record::{Headers, InputNumber, Record};
 use crate::state::{Store, StoreOptions, TaskState};
@@ -67,7 +67,7 @@ fn aggregate(emission: Emission) -> (impl Push<String, i64>, Seen) {
     let (name, changelog) = ("sums".into(), "sums-changelog".into());
     let at = Standing { name, store, changelog, partition: 0, emission, keeps_before: true };
     let (out, seen) = end::<Change<i64>>();
-    (Aggregate::new(at, Arc::new(Reduce(sum)), out), seen)
+    (Aggregate::new(TableOut::new(at, out), Arc::new(Reduce(sum))), seen)
 }
 
 #[test]

@@ -11,9 +11,8 @@ use std::sync::Arc;
 
 use super::aggregate::{Count, Fold};
 use super::delta::Delta;
-use super::expiry::Expiry;
-use super::table_out::{Standing, TableOut};
-use super::{Change, Cx, DropReason, Out, Push, Reject, Signal};
+use super::table_out::TableOut;
+use super::{Change, Cx, DropReason, Push, Reject, Signal};
 use crate::codec::{Data, Key};
 use crate::record::Record;
 use crate::state::{Origin, Row, Store};
@@ -70,44 +69,39 @@ pub struct TableFold<K: Key, V, A: Data, F> {
 }
 
 impl<K: Key, V: Data, A: Data, F: Unfold<K, V, A>> TableFold<K, V, A, F> {
-    /// An aggregation by `fold`.
+    /// An aggregation by `fold` in `table`.
     #[must_use]
-    pub const fn new(at: Standing<K, A>, fold: Arc<F>, out: Out<K, Change<A>>) -> Self {
-        Self { table: TableOut::new(at, out), fold, of: PhantomData }
+    pub const fn new(table: TableOut<K, A>, fold: Arc<F>) -> Self {
+        Self { table, fold, of: PhantomData }
     }
+}
 
-    /// The rows end as `expiry` says.
-    #[must_use]
-    pub fn expiring(mut self, expiry: Option<Expiry<K>>) -> Self {
-        self.table = self.table.expiring(expiry);
-        self
+/// Changes the group that a record is about.
+fn update<K: Key, V: Data, A: Data>(
+    table: &mut TableOut<K, A>,
+    fold: &impl Unfold<K, V, A>,
+    record: Record<K, Delta<V>>,
+    store: &mut Store<K, A>,
+    cx: &mut Cx,
+) {
+    let Some(row) = table.touch(&record, store, cx) else { return };
+    let Record { key, value, timestamp, behind, watermark, input, headers } = record;
+    let slot = store.row_mut(row);
+    let old = slot.as_ref().filter(|_| table.tells_before()).map(|row| row.value.clone());
+    let (was, newest) = (slot.is_some(), slot.as_ref().map_or(timestamp, |row| row.timestamp.max(timestamp)));
+    match apply(fold, &key, slot, value) {
+        Ok(true) => {}
+        Ok(false) => cx.drops.count(DropReason::NothingToTakeBack),
+        Err(reject) => return cx.refuse(input, reject, table.name()),
     }
-
-    fn update(&mut self, record: Record<K, Delta<V>>, store: &mut Store<K, A>, cx: &mut Cx) {
-        let Some(row) = self.table.touch(&record, store, cx) else { return };
-        let Record { key, value, timestamp, behind, watermark, input, headers } = record;
-        let slot = store.row_mut(row);
-        let old = slot.as_ref().filter(|_| self.table.tells_before()).map(|row| row.value.clone());
-        let (was, newest) = (slot.is_some(), slot.as_ref().map_or(timestamp, |row| row.timestamp.max(timestamp)));
-        match apply(&*self.fold, &key, slot, value) {
-            Ok(true) => {}
-            Ok(false) => cx.drops.count(DropReason::NothingToTakeBack),
-            Err(reject) => return cx.refuse(input, reject, self.table.name()),
-        }
-        if let Some(row) = slot {
-            row.timestamp = newest;
-        }
-        // The result is later than its record, and so less far behind.
-        let behind = behind.saturating_sub(newest.millis_since(timestamp));
-        let new = slot.as_ref().filter(|_| self.table.each()).map(|row| row.value.clone());
-        let told = self.table.each() && (was || new.is_some());
-        self.table.arm(&key, row, input, store, cx);
-        let origin = Origin { timestamp: newest, behind, watermark, input, headers };
-        if told {
-            self.table.update(key, Change { old, new }, &origin);
-        }
-        *store.origin_mut(row) = origin;
+    if let Some(row) = slot {
+        row.timestamp = newest;
     }
+    let told = table.each() && (was || slot.is_some());
+    let update = told.then(|| Change { old, new: slot.as_ref().map(|row| row.value.clone()) });
+    // The result is later than its record, and so less far behind.
+    let behind = behind.saturating_sub(newest.millis_since(timestamp));
+    table.changed(row, key, update, Origin { timestamp: newest, behind, watermark, input, headers }, store, cx);
 }
 
 /// Takes back, then adds. Gives whether there was something to take from where it had to be.
@@ -138,18 +132,8 @@ fn apply<K, V, A: Data>(
 
 impl<K: Key, V: Data, A: Data, F: Unfold<K, V, A>> Push<K, Delta<V>> for TableFold<K, V, A, F> {
     fn push(&mut self, batch: &mut Vec<Record<K, Delta<V>>>, cx: &mut Cx) {
-        let shared = self.table.store();
-        let mut store = shared.lock();
-        for record in batch.drain(..) {
-            self.table.saw(record.watermark);
-            self.update(record, &mut store, cx);
-            self.table.expire(&mut store, cx);
-            if cx.failed() {
-                return;
-            }
-        }
-        drop(store);
-        self.table.push(cx);
+        let fold = &*self.fold;
+        self.table.each_record(batch, cx, |table, record, store, cx| update(table, fold, record, store, cx));
     }
 
     fn signal(&mut self, signal: Signal, cx: &mut Cx) {

@@ -14,7 +14,7 @@ use crate::broker::{OutgoingRecord, Partitioning};
 use crate::codec::{Data, Key};
 use crate::error::Result;
 use crate::record::{Headers, InputNumber, Record};
-use crate::state::{Origin, RowId, Store};
+use crate::state::{Origin, Row, RowId, Store};
 use crate::time::Timestamp;
 
 /// Where a table stands: its store, and how it lets updates go.
@@ -93,6 +93,12 @@ impl<K: Key, A: Data> TableOut<K, A> {
         self
     }
 
+    /// The watermark that has come.
+    #[must_use]
+    pub const fn seen(&self) -> Timestamp {
+        self.seen
+    }
+
     /// The table's store. Must be let go before [`push`](Self::push): what is downstream may read it.
     #[must_use]
     pub fn store(&self) -> SharedStore<K, A> {
@@ -158,8 +164,57 @@ impl<K: Key, A: Data> TableOut<K, A> {
         Some(row)
     }
 
-    /// A row has been changed by `input`: sees to it that it ends in time. Must be told of each change.
-    pub fn arm(&mut self, key: &K, row: RowId, input: InputNumber, store: &mut Store<K, A>, cx: &mut Cx) {
+    /// Processes a batch: each record by `update`, and then what time has led to with it.
+    pub fn each_record<I>(
+        &mut self,
+        batch: &mut Vec<Record<K, I>>,
+        cx: &mut Cx,
+        mut update: impl FnMut(&mut Self, Record<K, I>, &mut Store<K, A>, &mut Cx),
+    ) {
+        let shared = self.store();
+        let mut store = shared.lock();
+        for record in batch.drain(..) {
+            self.saw(record.watermark);
+            update(self, record, &mut store, cx);
+            self.expire(&mut store, cx);
+            if cx.failed() {
+                return;
+            }
+        }
+        drop(store);
+        self.push(cx);
+    }
+
+    /// A row that [`touch`](Self::touch) has found gets its newest value; `None` deletes it.
+    pub fn put(&mut self, row: RowId, key: K, new: Option<A>, origin: Origin, store: &mut Store<K, A>, cx: &mut Cx) {
+        let told = if self.each() { new.clone() } else { None };
+        let timestamp = origin.timestamp;
+        let before = std::mem::replace(store.row_mut(row), new.map(|value| Row { value, timestamp }));
+        let old = before.filter(|_| self.tells_before()).map(|row| row.value);
+        let update = self.each().then_some(Change { old, new: told });
+        self.changed(row, key, update, origin, store, cx);
+    }
+
+    /// A row that [`touch`](Self::touch) has found was changed: it ends in time, and the update goes out, if there is one
+    /// that goes out by itself.
+    pub fn changed(
+        &mut self,
+        row: RowId,
+        key: K,
+        update: Option<Change<A>>,
+        origin: Origin,
+        store: &mut Store<K, A>,
+        cx: &mut Cx,
+    ) {
+        self.arm(&key, row, origin.input, store, cx);
+        if let Some(value) = update {
+            self.update(key, value, &origin);
+        }
+        *store.origin_mut(row) = origin;
+    }
+
+    /// A row has been changed by `input`: sees to it that it ends in time.
+    fn arm(&mut self, key: &K, row: RowId, input: InputNumber, store: &mut Store<K, A>, cx: &mut Cx) {
         if let Some(expiry) = &mut self.expiry
             && let Some(updated) = store.row(row).map(|row| row.timestamp)
             && let Err(error) = expiry.arm(key, updated, input)
@@ -168,9 +223,9 @@ impl<K: Key, A: Data> TableOut<K, A> {
         }
     }
 
-    /// Ends the rows that have come to their end by the watermark: to be called after each record. They go out before what
-    /// the record led to, and the time that ended them with it.
-    pub fn expire(&mut self, store: &mut Store<K, A>, cx: &mut Cx) {
+    /// Ends the rows that have come to their end by the watermark. After a record they go out before what it led to, and
+    /// the time that ended them with it.
+    fn expire(&mut self, store: &mut Store<K, A>, cx: &mut Cx) {
         let (each, tells, watermark, seen) = (self.each(), self.tells_before(), self.done, self.seen);
         let Self { expiry: Some(expiry), updates, budget, mark, .. } = self else { return };
         if cx.failed() {
