@@ -8,6 +8,7 @@ pub mod aggregate;
 pub mod average;
 pub mod branch;
 pub mod changelog;
+pub mod clocks;
 pub mod combine;
 pub mod dedup;
 pub mod delta;

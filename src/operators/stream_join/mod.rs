@@ -18,7 +18,6 @@
 //! Kafka Streams joins a late record with whatever its stores still hold, and pads as soon as a window is over without its
 //! grace, so that a pair may follow. Where no record is late the results are equal.
 
-mod clocks;
 mod meeting;
 mod port;
 mod rows;
@@ -29,19 +28,27 @@ mod stream_join_tests;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use clocks::Clocks;
-pub use clocks::Input;
 use meeting::Meeting;
 pub use port::{LeftPort, Ports, RightPort};
 pub use rows::{Entry, Kept, RowCodec, Slot};
 pub use side::{Rows, Side};
 
+use super::clocks::Clocks;
 use super::window::Arrival;
 use super::{Cx, DropReason, Out, Signal};
 use crate::codec::{Data, Key};
 use crate::error::Result;
 use crate::record::{Headers, InputNumber, Record};
 use crate::time::Timestamp;
+
+/// An input of a join.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// The stream that the join was called on.
+    Left,
+    /// The other one.
+    Right,
+}
 
 /// How many rows are deleted at once.
 const PORTION: usize = 4096;
@@ -78,7 +85,7 @@ where
         hold: Duration,
         out: Out<K, O>,
     ) -> Self {
-        let (clocks, stamp, told) = (Clocks::new(), Timestamp::MIN, Timestamp::MIN);
+        let (clocks, stamp, told) = (Clocks::of(2), Timestamp::MIN, Timestamp::MIN);
         Self { name, f, left, right, clocks, hold, portion: PORTION, stamp, told, results: Vec::new(), out }
     }
 
@@ -118,7 +125,7 @@ where
 
     fn arrival<T>(&self, record: Record<K, T>) -> (K, T, Arrival) {
         let Record { key, value, timestamp, behind, input, headers, .. } = record;
-        let (watermark, stamp) = (self.clocks.seen, self.stamp);
+        let (watermark, stamp) = (self.clocks.seen(), self.stamp);
         (key, value, Arrival { timestamp, behind, watermark, stamp, input, headers })
     }
 
@@ -131,12 +138,12 @@ where
         cx: &mut Cx,
         join: impl FnOnce(&mut Self, Record<K, T>) -> Result<Option<DropReason>>,
     ) {
-        self.clocks.advance(input, record.watermark);
+        self.clocks.advance(input as usize, record.watermark);
         // What this record's time releases goes before its own results. Without padding only rows go: not one by one.
         if self.pads() {
             self.expire(budget, cx);
         } else {
-            self.stamp = self.clocks.seen.minus(self.hold);
+            self.stamp = self.clocks.seen().minus(self.hold);
         }
         if cx.failed() {
             return;
@@ -155,12 +162,12 @@ where
     fn signal(&mut self, input: Input, signal: Signal, cx: &mut Cx) {
         match signal {
             Signal::Watermark(watermark) => {
-                self.clocks.advance(input, watermark);
+                self.clocks.advance(input as usize, watermark);
                 self.go_on(cx);
             }
-            Signal::Idle if self.clocks.rest(input) => self.out.signal(Signal::Idle, cx),
+            Signal::Idle if self.clocks.rest(input as usize) => self.out.signal(Signal::Idle, cx),
             Signal::Idle => self.go_on(cx),
-            Signal::Flush if self.clocks.flush(input) => {
+            Signal::Flush if self.clocks.flush(input as usize) => {
                 self.go_on(cx);
                 self.left.flush(cx);
                 self.right.flush(cx);
@@ -185,7 +192,7 @@ where
 
     /// Deletes what is over. A record that met nobody has a result, or is counted.
     fn expire(&mut self, budget: &mut usize, cx: &mut Cx) {
-        let (seen, first) = (self.clocks.seen, self.results.len());
+        let (seen, first) = (self.clocks.seen(), self.results.len());
         let mut misses = 0;
         let done = self.expire_sides(seen, budget, &mut misses);
         cx.drops.add(DropReason::JoinMiss, misses);

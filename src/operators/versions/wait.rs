@@ -18,6 +18,7 @@ use super::join::Lookup;
 use crate::codec::{Data, Key};
 use crate::error::Result;
 use crate::operators::changelog::Changelog;
+use crate::operators::clocks::Clocks;
 use crate::operators::stores::SharedStore;
 use crate::operators::{Change, Cx, DropReason, Out, Push, Signal};
 use crate::record::{InputNumber, Record};
@@ -40,11 +41,7 @@ pub struct Wait<K: Key, V: Data, T: Data, O, F> {
     grace: Duration,
     f: Arc<F>,
     portion: usize,
-    clocks: [Timestamp; 2],
-    /// Inputs that time goes on without.
-    idle: [bool; 2],
-    flushed: [bool; 2],
-    seen: Timestamp,
+    clocks: Clocks,
     told: Timestamp,
     /// No record that waits is earlier. It is only a hint: a new task begins with a look at the store.
     next: Timestamp,
@@ -77,10 +74,7 @@ where
             grace,
             f,
             portion: PORTION,
-            clocks: [Timestamp::MIN; 2],
-            idle: [false; 2],
-            flushed: [false; 2],
-            seen: Timestamp::MIN,
+            clocks: Clocks::of(2),
             told: Timestamp::MIN,
             next: Timestamp::MIN,
             made: Vec::new(),
@@ -108,20 +102,6 @@ where
         Closing::after_last(self.grace).at(time)
     }
 
-    fn advance(&mut self, input: usize, watermark: Timestamp) {
-        self.clocks[input] = self.clocks[input].max(watermark);
-        self.idle[input] = false;
-        self.look();
-    }
-
-    /// The lesser of the two clocks, without one that is idle. While both are, time stands still.
-    fn look(&mut self) {
-        let active = self.clocks.iter().zip(self.idle).filter(|(_, idle)| !idle);
-        if let Some(least) = active.map(|(clock, _)| *clock).min() {
-            self.seen = self.seen.max(least);
-        }
-    }
-
     fn record(&mut self, record: Record<K, V>, cx: &mut Cx) -> Result<()> {
         let watermark = record.watermark;
         let grace = u64::try_from(self.grace.as_millis()).unwrap_or(u64::MAX);
@@ -135,7 +115,7 @@ where
         } else {
             self.hold(record)?;
         }
-        self.advance(STREAM, watermark);
+        self.clocks.advance(STREAM, watermark);
         Ok(())
     }
 
@@ -159,7 +139,8 @@ where
 
     /// Joins the records that are due, in portions; gives whether that was all.
     fn release(&mut self, cx: &mut Cx) -> Result<bool> {
-        if self.seen > Timestamp::MIN && self.due(self.next) <= self.seen {
+        let seen = self.clocks.seen();
+        if seen > Timestamp::MIN && self.due(self.next) <= seen {
             let mut budget = self.portion;
             let (from, to) = range(self.next);
             let mut scan = self.store.lock().scan(&from, Some(&to));
@@ -171,7 +152,7 @@ where
                 };
                 let (timestamp, arrival) = (*timestamp, *arrival);
                 self.next = timestamp;
-                if self.due(timestamp) > self.seen {
+                if self.due(timestamp) > seen {
                     break;
                 }
                 if budget == 0 {
@@ -191,7 +172,7 @@ where
             }
         }
         // Only now may the table forget what was valid at their times.
-        self.table.history.lock().advance(self.table.clock, self.seen);
+        self.table.history.lock().advance(self.table.clock, seen);
         Ok(true)
     }
 
@@ -205,7 +186,7 @@ where
             return;
         }
         self.out.push(&mut self.made, cx);
-        let now = self.seen.minus(self.grace);
+        let now = self.clocks.seen().minus(self.grace);
         if !done {
             cx.more_to_do();
         } else if now > self.told && !cx.failed() {
@@ -217,23 +198,18 @@ where
     fn signal(&mut self, input: usize, signal: Signal, cx: &mut Cx) {
         match signal {
             Signal::Watermark(watermark) => {
-                self.advance(input, watermark);
+                self.clocks.advance(input, watermark);
                 self.release_and_tell(cx);
             }
             Signal::Idle => {
-                self.idle[input] = true;
-                self.look();
+                let both = self.clocks.rest(input);
                 self.release_and_tell(cx);
-                if self.idle == [true; 2] {
+                if both {
                     self.out.signal(Signal::Idle, cx);
                 }
             }
+            Signal::Flush if !self.clocks.flush(input) => {}
             Signal::Flush => {
-                self.flushed[input] = true;
-                if self.flushed != [true; 2] {
-                    return;
-                }
-                self.flushed = [false; 2];
                 self.release_and_tell(cx);
                 self.changelog.flush(&mut self.store.lock(), cx, |_| ());
                 if !cx.failed() {
@@ -304,7 +280,7 @@ where
     fn push(&mut self, batch: &mut Vec<Record<K, Change<T>>>, cx: &mut Cx) {
         let mut wait = self.0.lock();
         for change in batch.drain(..) {
-            wait.advance(TABLE, change.watermark);
+            wait.clocks.advance(TABLE, change.watermark);
             wait.release_and_tell(cx);
             if cx.failed() {
                 return;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Emit, Made, Windows};
+use crate::operators::clocks::Clocks;
 use crate::operators::{Change, Cx, Out, Signal};
 use crate::time::Timestamp;
 
@@ -19,11 +20,7 @@ pub struct Shell<K, O, A> {
     emit: Emit,
     hold: Duration,
     portion: usize,
-    clocks: Vec<Timestamp>,
-    /// Inputs that time goes on without.
-    idle: Vec<bool>,
-    flushed: Vec<bool>,
-    seen: Timestamp,
+    clocks: Clocks,
     told: Timestamp,
     out: Out<O, Change<A>>,
 }
@@ -46,10 +43,7 @@ impl<K, O: Clone, A: Clone> Shell<K, O, A> {
             emit,
             hold,
             portion: PORTION,
-            clocks: vec![Timestamp::MIN; inputs],
-            idle: vec![false; inputs],
-            flushed: vec![false; inputs],
-            seen: Timestamp::MIN,
+            clocks: Clocks::of(inputs),
             told: Timestamp::MIN,
             out,
         }
@@ -64,25 +58,14 @@ impl<K, O: Clone, A: Clone> Shell<K, O, A> {
 
     /// An input's clock has come to `watermark`; gives that of all.
     pub(super) fn advance(&mut self, input: usize, watermark: Timestamp) -> Timestamp {
-        let clock = &mut self.clocks[input];
-        *clock = watermark.max(*clock);
-        self.idle[input] = false;
-        self.look();
-        self.seen
-    }
-
-    /// Looks at the clocks of the inputs that are not idle. While all are, time stands still.
-    fn look(&mut self) {
-        let active = self.clocks.iter().zip(&self.idle).filter(|(_, idle)| !**idle);
-        if let Some(least) = active.map(|(clock, _)| *clock).min() {
-            self.seen = self.seen.max(least);
-        }
+        self.clocks.advance(input, watermark);
+        self.clocks.seen()
     }
 
     /// The watermark that the results of a record carry.
     pub(super) fn stamp(&self) -> Timestamp {
         match self.emit {
-            Emit::EachUpdate => self.seen.minus(self.hold),
+            Emit::EachUpdate => self.clocks.seen().minus(self.hold),
             Emit::EachCommit | Emit::OnClose => self.told,
         }
     }
@@ -99,29 +82,22 @@ impl<K, O: Clone, A: Clone> Shell<K, O, A> {
     /// A signal has come on an input.
     pub(super) fn signal(&mut self, input: usize, signal: Signal, cx: &mut Cx) {
         match signal {
-            Signal::Watermark(_) | Signal::Idle => {
-                if let Signal::Watermark(watermark) = signal {
-                    self.advance(input, watermark);
-                } else {
-                    self.idle[input] = true;
-                    self.look();
-                }
-                if self.idle.iter().all(|idle| *idle) {
-                    return self.out.signal(Signal::Idle, cx);
-                }
-                match self.emit {
-                    Emit::EachUpdate => self.tell(cx),
-                    Emit::EachCommit => {}
-                    Emit::OnClose => self.close_and_tell(cx),
-                }
+            Signal::Watermark(watermark) => {
+                self.clocks.advance(input, watermark);
+                self.after_time(cx);
             }
-            Signal::Flush => {
-                self.flushed[input] = true;
-                if self.flushed.iter().all(|flushed| *flushed) {
-                    self.flushed.fill(false);
-                    self.flush(cx);
-                }
-            }
+            Signal::Idle if self.clocks.rest(input) => self.out.signal(Signal::Idle, cx),
+            Signal::Idle => self.after_time(cx),
+            Signal::Flush if self.clocks.flush(input) => self.flush(cx),
+            Signal::Flush => {}
+        }
+    }
+
+    fn after_time(&mut self, cx: &mut Cx) {
+        match self.emit {
+            Emit::EachUpdate => self.tell(cx),
+            Emit::EachCommit => {}
+            Emit::OnClose => self.close_and_tell(cx),
         }
     }
 
@@ -155,7 +131,7 @@ impl<K, O: Clone, A: Clone> Shell<K, O, A> {
 
     fn close(&mut self, cx: &mut Cx) -> bool {
         let mut budget = self.portion;
-        match self.windows.close(self.seen, self.told, &mut budget, &mut self.made) {
+        match self.windows.close(self.clocks.seen(), self.told, &mut budget, &mut self.made) {
             Ok(true) => true,
             Ok(false) => {
                 cx.more_to_do();
@@ -178,7 +154,7 @@ impl<K, O: Clone, A: Clone> Shell<K, O, A> {
     }
 
     fn tell(&mut self, cx: &mut Cx) {
-        let now = self.seen.minus(self.hold);
+        let now = self.clocks.seen().minus(self.hold);
         if now > self.told && !cx.failed() {
             self.told = now;
             self.out.signal(Signal::Watermark(now), cx);
