@@ -11,6 +11,7 @@ use super::table::Table;
 use crate::codec::{Data, Key};
 use crate::operators::aggregate::{Count, FromInitial, Reduce};
 use crate::operators::delta::Delta;
+use crate::operators::lookup::Lookup;
 use crate::operators::regroup::Regroup;
 use crate::operators::table_fold::{TableFold, TakingBack, Unfold};
 use crate::operators::{Edge, Reject};
@@ -249,6 +250,7 @@ impl<K: Key, V: Data> GroupedTable<K, V> {
             shuffled.add(label, kind, move |wiring, _, out| TableFold::new(slot.table(wiring, out), Arc::clone(&fold)));
         shuffled.graph.borrow_mut().may_expire(node);
         shuffled.graph.borrow_mut().node_mut(node).value_type = std::any::type_name::<A>();
+        shuffled.graph.borrow_mut().queried(node, Lookup::rows::<K, A>());
         Table { graph: shuffled.graph, node, edge, view: Some(view) }
     }
 }

@@ -34,7 +34,8 @@ fn topology() -> crate::Topology {
     let _ = words.windowed(TumblingWindows::of(MINUTE)).count().named("windows");
     let _ = words.windowed(SessionWindows::of(MINUTE)).count().named("sessions");
     let _ = b.source(SUMS).stream().group_by_key().reduce(|sum, more| *sum += more).named("totals");
-    let _ = b.table(NEWEST).named("newest");
+    let newest = b.table(NEWEST).named("newest");
+    let _ = newest.group_by(|_, value| value % 2).named("by-parity").count().named("parities");
     b.build().unwrap()
 }
 
@@ -140,7 +141,7 @@ fn two(broker: &MemoryBroker, token: Option<&str>) -> [Process; 2] {
     for process in &both {
         until("its share", || {
             let tasks = process.running.status().tasks.len();
-            let ready = process.running.status().state == AppState::Running && tasks == 8;
+            let ready = process.running.status().state == AppState::Running && tasks == 10;
             if ready { Ok(()) } else { Err(format!("{tasks} tasks")) }
         });
     }
@@ -255,6 +256,18 @@ fn a_table_of_a_topic_is_asked_like_any_other() {
     write(&broker, "newest", &[(2, "a", &7_u64.to_be_bytes(), 5), (2, "a", &8_u64.to_be_bytes(), 6)]);
     let found = until_value(&process, "/state/words/newest/a", &json!(8));
     assert_eq!((&found["timestamp"], &found["partition"]), (&json!(6_000), &json!(2)));
+}
+
+#[test]
+fn a_group_of_a_table_is_asked_like_any_other() {
+    let broker = new_broker();
+    let process = start(&broker, "one", None, true);
+    let number = |key, number: u64, time| (2, key, number.to_be_bytes(), time);
+    let rows = [number("a", 7, 5), number("b", 9, 6), number("c", 4, 7), number("a", 8, 8)];
+    let rows: Vec<_> = rows.iter().map(|(partition, key, value, time)| (*partition, *key, &value[..], *time)).collect();
+    write(&broker, "newest", &rows);
+    until_value(&process, "/state/words/parities/0", &json!(2));
+    until_value(&process, "/state/words/parities/1", &json!(1));
 }
 
 #[test]
