@@ -34,6 +34,9 @@ pub(super) struct Arguments {
 pub(super) fn command(catalog: &Catalog) -> clap::Command {
     let mut command = Arguments::command();
     if catalog.demos.is_empty() {
+        if let Some(name) = own_name() {
+            command = command.bin_name(name);
+        }
         command = command.about("Keyed stream processors over Kafka topics, exactly once.").long_about(None);
         command = command.mut_subcommand("demo", |demo| demo.hide(true));
         for flag in ["rate", "duration", "seed", "http"] {
@@ -44,6 +47,12 @@ pub(super) fn command(catalog: &Catalog) -> clap::Command {
         command = command.mut_subcommand("generate", |generate| generate.hide(true));
     }
     command
+}
+
+/// What the program is called, as it was started.
+fn own_name() -> Option<String> {
+    let path = PathBuf::from(std::env::args_os().next()?);
+    Some(path.file_name()?.to_string_lossy().into_owned())
 }
 
 #[derive(Debug, Subcommand)]
