@@ -5,6 +5,7 @@
 use std::process::ExitCode;
 
 use millstream::cli::{self, Catalog, TopologyEntry};
+use millstream::codec::Text;
 use millstream::{BadInput, Builder, Data, Json, NoKey, Result, Topic, Topology};
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +19,8 @@ impl Data for Purchase {
 }
 
 const PURCHASES: Topic<NoKey, Purchase> = Topic::new("purchases");
-const BOUGHT: Topic<String, u64> = Topic::new("bought");
+/// The key is text and the value JSON: `3`.
+const BOUGHT: Topic<String, u64, Text, Json> = Topic::new("bought");
 
 fn bought(bad_input: BadInput) -> Result<Topology> {
     let b = Builder::new("bought");
