@@ -7,6 +7,8 @@ pub mod codec;
 pub mod dsl;
 pub mod error;
 pub mod generate;
+#[cfg(all(doctest, feature = "cli"))]
+mod guide;
 #[cfg(feature = "cli")]
 pub mod http;
 pub mod metrics;

@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
-use super::catalog::TopologyEntry;
+use super::catalog::{Catalog, TopologyEntry};
 use super::failure::Failure;
 use super::own_settings::{Settings, assign};
 use super::parse;
@@ -28,6 +28,31 @@ pub(super) struct Arguments {
     pub(super) demo: DemoArguments,
     #[command(flatten)]
     pub(super) log: LogArguments,
+}
+
+/// The command line of a program with this catalog: what it has nothing for is not shown.
+pub(super) fn command(catalog: &Catalog) -> clap::Command {
+    let mut command = Arguments::command();
+    if catalog.demos.is_empty() {
+        if let Some(name) = own_name() {
+            command = command.bin_name(name);
+        }
+        command = command.about("Keyed stream processors over Kafka topics, exactly once.").long_about(None);
+        command = command.mut_subcommand("demo", |demo| demo.hide(true));
+        for flag in ["rate", "duration", "seed", "http"] {
+            command = command.mut_arg(flag, |flag| flag.hide(true));
+        }
+    }
+    if catalog.generators.is_empty() {
+        command = command.mut_subcommand("generate", |generate| generate.hide(true));
+    }
+    command
+}
+
+/// What the program is called, as it was started.
+fn own_name() -> Option<String> {
+    let path = PathBuf::from(std::env::args_os().next()?);
+    Some(path.file_name()?.to_string_lossy().into_owned())
 }
 
 #[derive(Debug, Subcommand)]

@@ -171,3 +171,23 @@ fn the_help_names_every_command() {
         assert!(help.contains(command), "{command} is missing in:\n{help}");
     }
 }
+
+#[test]
+fn a_program_without_demos_and_generators_does_not_show_them_in_its_help() {
+    let help = |catalog: &Catalog| command(catalog).render_help().to_string();
+    let own = help(&Catalog::of([TopologyEntry::new("own", "", |_, _| unreachable!("it is not built"))]));
+    for hidden in ["Watch topologies", "made-up", "--rate", "--for"] {
+        assert!(!own.contains(hidden), "{own}");
+    }
+    assert!(own.contains("local") && own.contains("--log-level"), "{own}");
+    let demo = crate::cli::Demo {
+        topology: "t",
+        generator: "g",
+        topic: "t",
+        rank_by: "n",
+        columns: &[],
+        rate: 1.0,
+        speed: 1.0,
+    };
+    assert!(help(&Catalog { demos: vec![demo], ..Catalog::default() }).contains("Watch topologies"));
+}

@@ -8,7 +8,28 @@ use crate::operators::source::BadInput;
 use crate::topology::Topology;
 
 /// What a binary has to offer.
-#[derive(Clone, Debug)]
+///
+/// A program with topologies of its own, and all commands of `millstream` for them:
+///
+/// ```no_run
+/// use millstream::cli::{Catalog, TopologyEntry};
+/// use millstream::{BadInput, Builder, Result, Topic, Topology};
+///
+/// const CLICKS: Topic<String, String> = Topic::new("clicks");
+/// const COUNTS: Topic<String, u64> = Topic::new("click-counts");
+///
+/// fn clicks(bad_input: BadInput) -> Result<Topology> {
+///     let b = Builder::new("clicks");
+///     b.source(CLICKS).on_bad_input(bad_input).stream().group_by_key().count().named("counts").to(COUNTS);
+///     Ok(b.build()?)
+/// }
+///
+/// fn main() -> std::process::ExitCode {
+///     let clicks = TopologyEntry::new("clicks", "How often each page was seen", |bad_input, _| clicks(bad_input));
+///     millstream::cli::main(&Catalog::of([clicks]))
+/// }
+/// ```
+#[derive(Clone, Debug, Default)]
 pub struct Catalog {
     /// The topologies, by name.
     pub topologies: Vec<TopologyEntry>,
@@ -35,9 +56,9 @@ pub struct TopologyEntry {
     pub build: BuildWith,
     /// The settings that it has.
     pub settings: &'static [&'static dyn Declared],
-    /// The topics it reads.
+    /// The topics it reads, as they are listed; those that it declares where none is given.
     pub inputs: &'static [&'static str],
-    /// The topics it writes.
+    /// The topics it writes, as they are listed; those that it declares where none is given.
     pub outputs: &'static [&'static str],
     /// What people are shown of its output once a run has come to its end.
     pub report: Option<Report>,
@@ -88,7 +109,30 @@ pub struct Demo {
     pub speed: f64,
 }
 
+impl TopologyEntry {
+    /// The topology that is run as `name`, which `build` gives it as well. It has no settings and no report.
+    #[must_use]
+    pub const fn new(name: &'static str, about: &'static str, build: BuildWith) -> Self {
+        Self { name, about, build, settings: &[], inputs: &[], outputs: &[], report: None }
+    }
+
+    /// What it reads and what it writes, for the list.
+    pub(super) fn topics(&self) -> Result<(Vec<String>, Vec<String>)> {
+        let owned = |topics: &[&str]| topics.iter().map(|&topic| topic.to_owned()).collect::<Vec<_>>();
+        if !self.inputs.is_empty() || !self.outputs.is_empty() {
+            return Ok((owned(self.inputs), owned(self.outputs)));
+        }
+        let topology = (self.build)(BadInput::Fail, &Settings::default())?;
+        Ok((owned(&topology.sources()), owned(&topology.sinks())))
+    }
+}
+
 impl Catalog {
+    /// These topologies, without generators and without a demo.
+    pub fn of(topologies: impl IntoIterator<Item = TopologyEntry>) -> Self {
+        Self { topologies: topologies.into_iter().collect(), ..Self::default() }
+    }
+
     /// The topology called `name`.
     pub(super) fn topology(&self, name: &str) -> Result<&TopologyEntry, Failure> {
         let found = self.topologies.iter().find(|entry| entry.name == name);

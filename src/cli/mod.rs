@@ -31,7 +31,7 @@ mod topologies;
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{FromArgMatches, Parser};
 
 pub use catalog::{Build, BuildWith, Catalog, Demo, GeneratorEntry, Report, TopologyEntry};
 pub use own_settings::{Declared, Setting, SettingValue, Settings};
@@ -45,7 +45,10 @@ use failure::Failure;
 /// 1 after an error, 2 where the command line itself is wrong, 3 where `plan` has found something changed or left behind.
 pub fn main(catalog: &Catalog) -> ExitCode {
     share_memory_arenas();
-    exit(dispatch(catalog, Arguments::parse()))
+    let matches = args::command(catalog).get_matches();
+    // What clap has matched is what it was made from.
+    let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    exit(dispatch(catalog, arguments))
 }
 
 /// The `main` of a program that runs a topology of its own on Kafka: with the flags, the configuration file, the
@@ -88,6 +91,10 @@ fn exit(result: Result<(), Failure>) -> ExitCode {
 fn dispatch(catalog: &Catalog, arguments: Arguments) -> Result<(), Failure> {
     let Arguments { command, demo, log } = arguments;
     let command = match command {
+        // Nothing that runs by itself: what there is to ask for.
+        None if catalog.demos.is_empty() => {
+            return args::command(catalog).print_help().map_err(Failure::output);
+        }
         None => Command::Demo(Box::new(DemoCommand { topologies: Vec::new(), demo })),
         Some(command) => {
             demo.must_be_empty()?;

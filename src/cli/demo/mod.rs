@@ -40,6 +40,9 @@ pub(super) fn demo(
 
 /// The demos of these names, in their order; all where none is named.
 fn chosen<'a>(catalog: &'a Catalog, names: &[String]) -> Result<Vec<&'a Demo>, Failure> {
+    if catalog.demos.is_empty() {
+        return Err(Failure::Usage("this program has no demo: `run` or `local` runs its topologies".into()));
+    }
     let mut seen = BTreeSet::new();
     if let Some(twice) = names.iter().find(|name| !seen.insert(*name)) {
         return Err(Failure::Usage(format!("{twice} is named twice")));
