@@ -60,7 +60,7 @@ fn run_all(topologies: Vec<Topology>, settings: &Layer, reports: &[Report]) -> R
             "no Kafka is named; give --bootstrap-servers HOST:PORT, or try `millstream local`".into(),
         ));
     };
-    let broker = connect::kafka(bootstrap_servers, settings.property.as_map())?;
+    let broker = connect::kafka(bootstrap_servers, settings)?;
     let stop = signals::listen(|| {})?;
     tell(settings);
     let descriptions = describe::all(&topologies);
@@ -94,6 +94,7 @@ fn tell(settings: &Layer) {
         guarantee = ?config.guarantee,
         commit_interval = ?config.commit_interval,
         state = settings.state_dir.as_ref().map_or_else(|| "in memory".to_owned(), |path| path.display().to_string()),
+        security = settings.security.map_or_else(|| "by properties".to_owned(), |kind| format!("{kind:?}")),
         properties = properties.join(","),
         "starting"
     );
