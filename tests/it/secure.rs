@@ -93,15 +93,25 @@ fn words(command: &[String]) -> Vec<&str> {
     command.iter().map(String::as_str).collect()
 }
 
-/// The page's commands without one of their operations.
-fn without(commands: &[Vec<String>], place: usize, operation: &str) -> Vec<Vec<String>> {
-    let mut commands = commands.to_vec();
-    let found = commands[place].windows(2).position(|pair| pair[0] == "--operation" && pair[1] == operation);
-    commands[place].drain(found.map_or(0..0, |at| at..at + 2));
-    if !commands[place].contains(&"--operation".to_owned()) {
-        commands.remove(place);
+/// One of the page's commands for one of its operations alone.
+fn only(command: &[String], operation: &str) -> Vec<String> {
+    let mut words = command.iter().cloned();
+    let mut kept = Vec::new();
+    while let Some(word) = words.next() {
+        if word == "--operation" {
+            words.next().expect("an operation");
+        } else {
+            kept.push(word);
+        }
     }
-    commands
+    kept.extend(["--operation".to_owned(), operation.to_owned()]);
+    kept
+}
+
+/// The command that takes back what this one has allowed.
+fn taken_back(command: &[String]) -> Vec<String> {
+    let word = |word: &String| if word == "--add" { "--remove".to_owned() } else { word.clone() };
+    command.iter().map(word).chain(["--force".to_owned()]).collect()
 }
 
 #[test]
@@ -130,9 +140,9 @@ fn tls_where_there_is_none_and_none_where_there_is_tls_are_told() {
     let Some((real, doors)) = RealBroker::secured() else { return };
     let shop = Shop::new(&real, 1);
     let ca = ca(&doors);
-    let error = fails(&shop.arguments(&["--security", "tls", "--property", &ca]), Duration::from_secs(30));
+    let error = fails(&shop.arguments(&["--security", "tls", "--property", &ca]), Duration::from_mins(1));
     assert!(error.contains("SSL"), "{error}");
-    let error = fails(&shop.arguments_at(&doors.tls, &[]), Duration::from_secs(40));
+    let error = fails(&shop.arguments_at(&doors.tls, &[]), Duration::from_mins(1));
     assert!(error.contains("that the security is that of the port"), "{error}");
 }
 
@@ -224,36 +234,28 @@ fn a_missing_acl_is_named() {
     let flags = user.flags(&ca);
     let group = format!("{}-running-totals", shop.application);
     let internal = format!("{group}-");
-    // What is missing, and what the error must name: the resource, and the right.
+    for command in &commands {
+        tools.run(ACLS, &words(command));
+    }
+    // What is missing, and the right that the error must name beside the resource. Create comes before the topics are there.
     let missing = [
-        ("--topic", &shop.input, "Read", &shop.input, "READ"),
-        ("--topic", &shop.totals, "Write", &shop.totals, "WRITE"),
-        ("--topic", &internal, "Create", &internal, "CREATE"),
-        ("--topic", &internal, "Write", &internal, "WRITE"),
-        ("--topic", &internal, "Read", &internal, "READ"),
-        ("--group", &group, "Read", &group, "READ"),
-        ("--transactional-id", &internal, "Write", &internal, "WRITE"),
+        ("--topic", &shop.input, "Read", "READ"),
+        ("--topic", &shop.totals, "Write", "WRITE"),
+        ("--topic", &internal, "Create", "CREATE"),
+        ("--topic", &internal, "Write", "WRITE"),
+        ("--topic", &internal, "Read", "READ"),
+        ("--group", &group, "Read", "READ"),
+        ("--transactional-id", &internal, "Write", "WRITE"),
     ];
-    for (flag, resource, operation, named, right) in missing {
-        let place =
-            commands.iter().position(|command| command.windows(2).any(|pair| pair[0] == flag && pair[1] == **resource));
-        let place = place.unwrap_or_else(|| panic!("the page has no command for {flag} {resource}"));
-        for command in without(&commands, place, operation) {
-            tools.run(ACLS, &words(&command));
-        }
+    for (flag, resource, operation, right) in missing {
+        let names = |command: &&Vec<String>| command.windows(2).any(|pair| pair[0] == flag && pair[1] == **resource);
+        let command = commands.iter().find(names).expect("the page has a command for it");
+        let one = only(command, operation);
+        tools.run(ACLS, &words(&taken_back(&one)));
         println!("without {operation} on {flag} {resource}");
-        let error =
-            fails(&shop.arguments_at(&doors.scram, &[&flags[..], &["--until-end"]].concat()), Duration::from_mins(1));
-        assert!(error.contains(named.as_str()) && error.contains(right), "{error}");
-        for command in &commands {
-            let mut words = words(command);
-            for word in &mut words {
-                if *word == "--add" {
-                    *word = "--remove";
-                }
-            }
-            words.push("--force");
-            tools.run(ACLS, &words);
-        }
+        let run = shop.arguments_at(&doors.scram, &[&flags[..], &["--until-end"]].concat());
+        let error = fails(&run, Duration::from_mins(1));
+        assert!(error.contains(resource.as_str()) && error.contains(right), "{error}");
+        tools.run(ACLS, &words(&one));
     }
 }

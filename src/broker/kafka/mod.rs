@@ -124,7 +124,8 @@ impl Broker for KafkaBroker {
 
     fn committed(&self, group: &str, partitions: &[TopicPartition]) -> Result<Vec<Option<CommittedOffset>>> {
         let client = self.outsider(group)?;
-        committed::committed(&client, group, partitions, &SystemClock::new())
+        let refused = || committed::refused(&client);
+        committed::committed(&client, group, partitions, &SystemClock::new(), refused)
     }
 
     fn commit_for(&self, group: &str, offsets: &[CommittedOffset]) -> Result<()> {
