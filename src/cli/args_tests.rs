@@ -171,3 +171,21 @@ fn the_help_names_every_command() {
         assert!(help.contains(command), "{command} is missing in:\n{help}");
     }
 }
+
+#[test]
+fn how_the_brokers_are_reached_may_be_said_wherever_there_are_brokers() {
+    let security = |command: &str| match parsed(command).command {
+        Some(Command::Run(run)) => run.settings.layer(),
+        Some(Command::Plan(plan)) => plan.kafka.layer(),
+        Some(Command::Reset(reset)) => reset.kafka.layer(),
+        Some(Command::Generate(generate)) => generate.security.layer(),
+        _ => panic!("no broker is named"),
+    };
+    for command in ["run t", "plan t", "reset t", "generate g --bootstrap-servers b:9096"] {
+        let line = format!("millstream {command} --security sasl-scram --username alice --password-file secret");
+        let layer = security(&line);
+        assert_eq!(layer.username.as_deref(), Some("alice"), "{command}");
+        assert!(layer.security.is_some() && layer.password_file.is_some(), "{command}");
+    }
+    assert!(refused("millstream run t --password hunter2").contains("--password"));
+}

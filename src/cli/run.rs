@@ -10,7 +10,7 @@ use super::failure::Failure;
 use super::fleet::Fleet;
 use super::own_settings::{Settings, assign};
 use super::settings::Layer;
-use super::{connect, describe, left_out, lock, plan, report, signals, token};
+use super::{connect, describe, left_out, lock, plan, report, security, signals, token};
 use crate::broker::Broker;
 use crate::http::Bound;
 use crate::metrics::Metrics;
@@ -94,7 +94,7 @@ fn tell(settings: &Layer) {
         guarantee = ?config.guarantee,
         commit_interval = ?config.commit_interval,
         state = settings.state_dir.as_ref().map_or_else(|| "in memory".to_owned(), |path| path.display().to_string()),
-        security = settings.security.map_or_else(|| "by properties".to_owned(), |kind| format!("{kind:?}")),
+        security = security::shown(settings),
         properties = properties.join(","),
         "starting"
     );

@@ -56,6 +56,12 @@ impl SecurityArguments {
     }
 }
 
+/// How it is written, for the log.
+pub(super) fn shown(settings: &Layer) -> String {
+    let value = settings.security.as_ref().and_then(ValueEnum::to_possible_value);
+    value.map_or_else(|| "by properties".to_owned(), |value| value.get_name().to_owned())
+}
+
 /// What the settings say.
 ///
 /// # Errors

@@ -19,7 +19,7 @@ pub(super) struct Properties {
 impl fmt::Debug for Properties {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<_> = self.user.keys().collect();
-        f.debug_struct("Properties").field("bootstrap", &self.bootstrap).field("names", &names).finish()
+        f.debug_struct("Properties").field("bootstrap", &self.bootstrap).field("names", &names).finish_non_exhaustive()
     }
 }
 
