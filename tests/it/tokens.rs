@@ -69,7 +69,7 @@ fn connect(address: &str, ca: &str, source: Arc<dyn TokenSource>) -> KafkaBroker
 }
 
 #[derive(Clone, Serialize, Deserialize)]
-struct Purchase {
+struct Sale {
     transaction_time: String,
     product_id: String,
     quantity: i64,
@@ -77,7 +77,7 @@ struct Purchase {
     total_purchase: Decimal,
 }
 
-impl Data for Purchase {
+impl Data for Sale {
     type Codec = Json;
 }
 
@@ -96,9 +96,8 @@ impl Data for Totals {
 }
 
 impl Totals {
-    fn of(purchase: Purchase) -> Self {
-        let Purchase { transaction_time: event_time, product_id, quantity: quantities, total_purchase: sales } =
-            purchase;
+    fn of(purchase: Sale) -> Self {
+        let Sale { transaction_time: event_time, product_id, quantity: quantities, total_purchase: sales } = purchase;
         Self { event_time, product_id, transactions: 1, quantities, sales }
     }
 
@@ -110,7 +109,7 @@ impl Totals {
     }
 }
 
-const PURCHASES: Topic<NoKey, Purchase> = Topic::new("demo.purchases");
+const PURCHASES: Topic<NoKey, Sale> = Topic::new("demo.purchases");
 const TOTALS: Topic<String, Totals> = Topic::new("demo.running.totals");
 
 fn running_totals() -> millstream::Topology {
