@@ -10,6 +10,7 @@ use super::catalog::{Catalog, TopologyEntry};
 use super::failure::Failure;
 use super::own_settings::{Settings, assign};
 use super::parse;
+use super::security::SecurityArguments;
 use super::settings::{GuaranteeName, Layer, Own};
 use crate::http::Format;
 use crate::operators::source::BadInput;
@@ -208,7 +209,9 @@ pub(super) struct KafkaArguments {
     /// A topic that is called otherwise on this Kafka
     #[arg(long = "topic", value_name = "NAME=ACTUAL", value_parser = parse::pair)]
     pub(super) topics: Vec<(String, String)>,
-    /// A property of librdkafka, as for security
+    #[command(flatten)]
+    pub(super) security: SecurityArguments,
+    /// A property of librdkafka; not for passwords, which other users of the machine would see: see --password-file
     #[arg(long = "property", value_name = "KEY=VALUE", value_parser = parse::pair)]
     pub(super) properties: Vec<(String, String)>,
     /// The TOML file that `run` takes; other settings in it are left alone
@@ -224,7 +227,7 @@ impl KafkaArguments {
             application_id: self.application_id.clone(),
             topic: self.topics.iter().cloned().collect(),
             property: self.properties.iter().cloned().collect(),
-            ..Layer::default()
+            ..self.security.layer()
         }
     }
 }
@@ -375,7 +378,9 @@ pub(super) struct SettingArguments {
     /// A topic that is called otherwise on this Kafka
     #[arg(long = "topic", value_name = "NAME=ACTUAL", value_parser = parse::pair)]
     pub(super) topics: Vec<(String, String)>,
-    /// A property of librdkafka, as for security
+    #[command(flatten)]
+    pub(super) security: SecurityArguments,
+    /// A property of librdkafka; not for passwords, which other users of the machine would see: see --password-file
     #[arg(long = "property", value_name = "KEY=VALUE", value_parser = parse::pair)]
     pub(super) properties: Vec<(String, String)>,
     /// A TOML file with the same settings
@@ -406,6 +411,7 @@ impl SettingArguments {
             topic: self.topics.iter().cloned().collect(),
             property: self.properties.iter().cloned().collect(),
             set: Own::default(),
+            ..self.security.layer()
         }
     }
 }
@@ -507,7 +513,9 @@ pub(super) struct GenerateArguments {
     /// How often a record of a table, such as a product, is written again with a change: a share of the records, from 0 to 1
     #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = parse::share)]
     pub(super) change_rate: f64,
-    /// A property of librdkafka, as for security
+    #[command(flatten)]
+    pub(super) security: SecurityArguments,
+    /// A property of librdkafka; not for passwords, which other users of the machine would see: see --password-file
     #[arg(long = "property", value_name = "KEY=VALUE", value_parser = parse::pair)]
     pub(super) properties: Vec<(String, String)>,
     #[command(flatten)]

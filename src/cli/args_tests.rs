@@ -191,3 +191,21 @@ fn a_program_without_demos_and_generators_does_not_show_them_in_its_help() {
     };
     assert!(help(&Catalog { demos: vec![demo], ..Catalog::default() }).contains("Watch topologies"));
 }
+
+#[test]
+fn how_the_brokers_are_reached_may_be_said_wherever_there_are_brokers() {
+    let security = |command: &str| match parsed(command).command {
+        Some(Command::Run(run)) => run.settings.layer(),
+        Some(Command::Plan(plan)) => plan.kafka.layer(),
+        Some(Command::Reset(reset)) => reset.kafka.layer(),
+        Some(Command::Generate(generate)) => generate.security.layer(),
+        _ => panic!("no broker is named"),
+    };
+    for command in ["run t", "plan t", "reset t", "generate g --bootstrap-servers b:9096"] {
+        let line = format!("millstream {command} --security sasl-scram --username alice --password-file secret");
+        let layer = security(&line);
+        assert_eq!(layer.username.as_deref(), Some("alice"), "{command}");
+        assert!(layer.security.is_some() && layer.password_file.is_some(), "{command}");
+    }
+    assert!(refused("millstream run t --password hunter2").contains("--password"));
+}

@@ -23,6 +23,7 @@ mod progress;
 mod report;
 mod reset;
 mod run;
+mod security;
 mod settings;
 mod signals;
 mod token;

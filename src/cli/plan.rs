@@ -76,7 +76,7 @@ fn surveys(topologies: &[Topology], settings: &Layer, others: &[String]) -> Resu
     let Some(servers) = &settings.bootstrap_servers else {
         return Ok(topologies.iter().map(|_| None).collect());
     };
-    let broker = connect::kafka(servers, settings.property.as_map())?;
+    let broker = connect::kafka(servers, settings)?;
     let whose = whose(settings, others);
     topologies.iter().map(|topology| survey(topology, &*broker, &whose).map(Some)).collect()
 }

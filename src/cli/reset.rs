@@ -36,7 +36,7 @@ pub(super) fn reset(catalog: &Catalog, arguments: &ResetArguments) -> Result<(),
         orphans: arguments.orphans,
         state: settings.state_dir.clone(),
     };
-    let broker = connect::kafka(servers, settings.property.as_map())?;
+    let broker = connect::kafka(servers, &settings)?;
     if arguments.execute {
         // All before one is reset: a group that is at work is told before anything has happened.
         for topology in &topologies {

@@ -10,7 +10,7 @@ use super::failure::Failure;
 use super::fleet::Fleet;
 use super::own_settings::{Settings, assign};
 use super::settings::Layer;
-use super::{connect, describe, left_out, lock, plan, report, signals, token};
+use super::{connect, describe, left_out, lock, plan, report, security, signals, token};
 use crate::broker::Broker;
 use crate::http::Bound;
 use crate::metrics::Metrics;
@@ -60,7 +60,7 @@ fn run_all(topologies: Vec<Topology>, settings: &Layer, reports: &[Report]) -> R
             "no Kafka is named; give --bootstrap-servers HOST:PORT, or try `millstream local`".into(),
         ));
     };
-    let broker = connect::kafka(bootstrap_servers, settings.property.as_map())?;
+    let broker = connect::kafka(bootstrap_servers, settings)?;
     let stop = signals::listen(|| {})?;
     tell(settings);
     let descriptions = describe::all(&topologies);
@@ -94,6 +94,7 @@ fn tell(settings: &Layer) {
         guarantee = ?config.guarantee,
         commit_interval = ?config.commit_interval,
         state = settings.state_dir.as_ref().map_or_else(|| "in memory".to_owned(), |path| path.display().to_string()),
+        security = security::shown(settings),
         properties = properties.join(","),
         "starting"
     );

@@ -10,6 +10,7 @@ use clap::ValueEnum;
 use serde::{Deserialize, Deserializer, de};
 
 use super::parse;
+use super::security::SecurityName;
 use crate::broker::Guarantee;
 use crate::error::{Error, ErrorKind, Result};
 use crate::operators::source::BadInput;
@@ -38,6 +39,10 @@ pub(super) struct Layer {
     pub(super) http_token_file: Option<PathBuf>,
     pub(super) advertise: Option<String>,
     pub(super) lock: Option<PathBuf>,
+    pub(super) security: Option<SecurityName>,
+    pub(super) username: Option<String>,
+    pub(super) password_file: Option<PathBuf>,
+    pub(super) region: Option<String>,
     pub(super) topic: BTreeMap<String, String>,
     pub(super) property: Properties,
     pub(super) set: Own,
@@ -162,6 +167,10 @@ impl Layer {
             http_token_file: self.http_token_file.or(lower.http_token_file),
             advertise: self.advertise.or(lower.advertise),
             lock: self.lock.or(lower.lock),
+            security: self.security.or(lower.security),
+            username: self.username.or(lower.username),
+            password_file: self.password_file.or(lower.password_file),
+            region: self.region.or(lower.region),
             topic: lower.topic,
             property: lower.property,
             set: lower.set,
@@ -235,7 +244,11 @@ impl Layer {
             "ADVERTISE" => self.advertise = Some(value),
             "HTTP_TOKEN_FILE" => self.http_token_file = Some(value.into()),
             "LOCK" => self.lock = Some(value.into()),
-            // What is not ours to read here is the token, or somebody else's.
+            "SECURITY" => self.security = Some(SecurityName::from_str(&value, true)?),
+            "USERNAME" => self.username = Some(value),
+            "PASSWORD_FILE" => self.password_file = Some(value.into()),
+            "REGION" => self.region = Some(value),
+            // What is not ours to read here is the token or the password, or somebody else's.
             _ => {
                 if let Some(property) = name.strip_prefix("PROPERTY_") {
                     self.property.0.insert(property.to_lowercase().replace('_', "."), value);

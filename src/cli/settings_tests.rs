@@ -77,3 +77,21 @@ fn a_variable_that_cannot_be_read_says_which() {
     let error = environment(&[("MILLSTREAM_THREADS", "many")]).unwrap_err().to_string();
     assert!(error.contains("MILLSTREAM_THREADS"), "{error}");
 }
+
+#[test]
+fn how_the_brokers_are_reached_comes_from_every_layer() {
+    let variables =
+        [("MILLSTREAM_SECURITY", "msk-iam"), ("MILLSTREAM_USERNAME", "bob"), ("MILLSTREAM_REGION", "eu-west-1")];
+    let file = file("security = \"sasl-scram\"\nusername = \"alice\"\npassword-file = \"secret\"\n").unwrap();
+    let settings = file.over(environment(&variables).unwrap());
+    assert_eq!(settings.security, Some(SecurityName::SaslScram));
+    assert_eq!((settings.username.as_deref(), settings.region.as_deref()), (Some("alice"), Some("eu-west-1")));
+    assert_eq!(settings.password_file.as_deref(), Some(Path::new("secret")));
+    let error = self::file("security = \"magic\"\n").unwrap_err().to_string();
+    assert!(error.contains("run.toml:1: ") && error.contains("sasl-scram"), "{error}");
+    // A file that is read by many is no place for it.
+    let error = self::file("password = \"hunter2\"\n").unwrap_err().to_string();
+    assert!(error.contains("password-file") && !error.contains("hunter2"), "{error}");
+    let error = environment(&[("MILLSTREAM_SECURITY", "magic")]).unwrap_err().to_string();
+    assert!(error.contains("MILLSTREAM_SECURITY"), "{error}");
+}

@@ -29,6 +29,15 @@ pub struct RealBroker {
     _turn: Turn,
 }
 
+/// Where a broker that asks who comes can be reached: addresses, and the file with the authority that signed its certificate.
+#[derive(Debug)]
+pub struct Doors {
+    pub tls: String,
+    pub scram: String,
+    pub tokens: String,
+    pub ca: String,
+}
+
 /// What a test holds while it uses the broker: tests that measure are alone with it.
 #[derive(Debug)]
 enum Turn {
@@ -37,6 +46,7 @@ enum Turn {
 }
 
 static SHARED: OnceLock<Result<Launched, String>> = OnceLock::new();
+static SECURED: OnceLock<Result<Launched, String>> = OnceLock::new();
 static TURNS: RwLock<()> = RwLock::new(());
 
 #[derive(Debug)]
@@ -44,8 +54,15 @@ struct Launched {
     /// `host:port` of a broker, the port of a controller.
     address: String,
     directory: PathBuf,
+    /// All that the script has said of it.
+    line: String,
     /// Lives as long as this program.
     script: Child,
+}
+
+/// The word after `name` in what the script has said.
+fn field(line: &str, name: &str) -> Option<String> {
+    line.split_whitespace().find_map(|word| word.strip_prefix(name)).map(str::to_owned)
 }
 
 impl RealBroker {
@@ -65,6 +82,21 @@ impl RealBroker {
     fn with(turn: Turn) -> Option<Self> {
         match SHARED.get_or_init(|| launch(&[])) {
             Ok(Launched { address, directory, .. }) => Some(Self { bootstrap: address, directory, _turn: turn }),
+            Err(why) => without(why),
+        }
+    }
+
+    /// A broker that asks who comes, started where it does not run yet; what is given speaks for its administrator. `None` as
+    /// with [`RealBroker::start`].
+    pub fn secured() -> Option<(Self, Doors)> {
+        let guard = TURNS.read().unwrap_or_else(PoisonError::into_inner);
+        match SECURED.get_or_init(|| launch(&["--secure"])) {
+            Ok(Launched { address, directory, line, .. }) => {
+                let door = |name: &str| field(line, name).expect("the script says it");
+                let doors =
+                    Doors { tls: door("tls="), scram: door("scram="), tokens: door("tokens="), ca: door("ca=") };
+                Some((Self { bootstrap: address, directory, _turn: Turn::Shared { _guard: guard } }, doors))
+            }
             Err(why) => without(why),
         }
     }
@@ -179,14 +211,14 @@ fn launch(more: &[&str]) -> Result<Launched, String> {
         .map_err(|error| format!("scripts/kafka did not start: {error}"))?;
     let mut line = String::new();
     BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).map_err(|error| error.to_string())?;
-    let field = |name: &str| line.split_whitespace().find_map(|word| word.strip_prefix(name)).map(str::to_owned);
-    let (Some(address), Some(directory)) = (field("bootstrap=").or(field("controller=")), field("dir=")) else {
+    let address = field(&line, "bootstrap=").or_else(|| field(&line, "controller="));
+    let (Some(address), Some(directory)) = (address, field(&line, "dir=")) else {
         let mut why = String::new();
         child.stderr.take().expect("piped").read_to_string(&mut why).map_err(|error| error.to_string())?;
         assert!(why.contains("is missing"), "the broker does not start: {why}");
         return Err(why.trim().to_owned());
     };
-    Ok(Launched { address, directory: directory.into(), script: child })
+    Ok(Launched { address, directory: directory.into(), line, script: child })
 }
 
 /// `name` with something that no other test has.

@@ -31,7 +31,7 @@ const AT_HOME: [(&str, &[&str]); 4] = [
     ("rdkafka", &["broker/kafka"]),
     ("rdkafka_sys", &["broker/kafka"]),
     ("sled", &["state"]),
-    ("tokio", &["http", "cli"]),
+    ("tokio", &["http", "cli", "broker/kafka/access"]),
 ];
 
 #[test]

@@ -18,7 +18,7 @@ pub struct Shop<'a> {
     pub application: String,
     pub input: String,
     pub totals: String,
-    renames: [String; 2],
+    pub renames: [String; 2],
     written: u32,
 }
 
@@ -38,7 +38,12 @@ impl<'a> Shop<'a> {
 
     /// The arguments of a process.
     pub fn arguments<'b>(&'b self, more: &[&'b str]) -> Vec<&'b str> {
-        let mut arguments = vec!["run", "running-totals", "--bootstrap-servers", self.real.bootstrap];
+        self.arguments_at(self.real.bootstrap, more)
+    }
+
+    /// The arguments of a process that comes to the broker at this address.
+    pub fn arguments_at<'b>(&'b self, address: &'b str, more: &[&'b str]) -> Vec<&'b str> {
+        let mut arguments = vec!["run", "running-totals", "--bootstrap-servers", address];
         arguments.extend(["--application-id", &self.application]);
         arguments.extend(["--topic", &self.renames[0], "--topic", &self.renames[1]]);
         arguments.extend(more);

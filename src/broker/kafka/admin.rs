@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::errors::{error, error_at, is_missing};
 use super::native::admin::Place;
 use super::native::list::Element;
-use super::native::{Client, Code, Failure, Role};
+use super::native::{Client, Code, Failure, Role, is_refusal};
 use super::settings::Properties;
 use crate::broker::{GroupMember, NewTopic, TopicDescription};
 use crate::error::{Error, ErrorKind, Result};
@@ -44,7 +44,11 @@ impl Admin {
         let reached = self.reached.load(Ordering::Relaxed);
         let deadline = self.clock.elapsed() + if reached { PATIENCE } else { FIRST_PATIENCE };
         loop {
-            match ask() {
+            let asked = ask().map_err(|failure| match self.client.obstacle() {
+                Some(refusal) if !reached && is_refusal(refusal.code) => refusal,
+                _ => failure,
+            });
+            match asked {
                 Err(failure) if failure.retriable && self.clock.elapsed() < deadline => {
                     tracing::debug!("{doing}: tried again: {}", failure.text);
                     std::thread::sleep(Duration::from_millis(50));
@@ -58,9 +62,13 @@ impl Admin {
                     self.reached.store(true, Ordering::Relaxed);
                     return Ok(found);
                 }
+                Err(failure) if is_refusal(failure.code) && !reached => {
+                    let doing = format!("the brokers at {} do not let this process in: {doing}", self.bootstrap);
+                    return Err(error(&doing, &failure));
+                }
                 Err(failure) if failure.retriable && !reached => {
                     let doing = format!("no broker has answered at {}: {doing}", self.bootstrap);
-                    return Err(error(&doing, &failure));
+                    return Err(error(&doing, &self.client.obstacle().unwrap_or(failure)));
                 }
                 Err(failure) => return Err(error(doing, &failure)),
             }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::errors::{error, is_membership, is_missing};
+use super::native::consumer::Stray;
 use super::native::list::PartitionList;
 use super::native::{Client, Code, Failure, Role, is_transient};
 use super::settings::Properties;
@@ -20,12 +21,22 @@ pub(super) fn outsider(properties: &Properties, group: &str) -> Result<Client> {
     properties.client(Role::Consumer, &settings.map(|(name, value)| (name, value.to_owned())))
 }
 
-/// The committed offsets of `group`, which `client` names as its own; `None` where there are none.
+/// Why a group's coordinator cannot be found by an outsider, where a right is missing: its calls only time out.
+pub(super) fn refused(outsider: &Client) -> Option<Failure> {
+    outsider.serve_group().into_iter().find_map(|stray| match stray {
+        Stray::Failed(failure, _) if failure.code == Code::GroupAuthorizationFailed => Some(failure),
+        _ => None,
+    })
+}
+
+/// The committed offsets of `group`, which `client` names as its own; `None` where there are none. `refused` is asked for a
+/// better reason where the coordinator does not answer.
 pub(super) fn committed(
     client: &Client,
     group: &str,
     partitions: &[TopicPartition],
     clock: &SystemClock,
+    refused: impl Fn() -> Option<Failure>,
 ) -> Result<Vec<Option<CommittedOffset>>> {
     if partitions.is_empty() {
         return Ok(Vec::new());
@@ -47,6 +58,9 @@ pub(super) fn committed(
                 return Ok(committed.collect());
             }
             Err(failure) if is_transient(failure.code) && clock.elapsed() < deadline => {
+                if let Some(refusal) = refused() {
+                    return Err(error(&doing, &refusal));
+                }
                 tracing::debug!("{doing}: tried again: {}", failure.text);
                 std::thread::sleep(Duration::from_millis(20));
             }

@@ -26,6 +26,8 @@ fn kind_of(code: Code) -> ErrorKind {
         | Code::ClusterAuthorizationFailed
         | Code::TransactionalIdAuthorizationFailed
         | Code::SaslAuthenticationFailed
+        | Code::UnsupportedSASLMechanism
+        | Code::SSL
         | Code::Authentication => ErrorKind::Authorization,
         code if is_missing(code) => ErrorKind::Topic,
         code if is_fenced(code) || is_membership(code) => ErrorKind::Fenced,
@@ -91,7 +93,13 @@ fn remedy(code: Code) -> Option<&'static str> {
             "grant the application WRITE and DESCRIBE on its transactional ids (they begin with the group's name)"
         }
         Code::ClusterAuthorizationFailed => "grant the application IDEMPOTENT_WRITE on the cluster",
-        Code::SaslAuthenticationFailed | Code::Authentication => "check the user name and the password or token",
+        Code::SaslAuthenticationFailed | Code::Authentication => {
+            "check the user's name and the password or token, and that the brokers offer this way of signing in at this port"
+        }
+        Code::SSL => {
+            "check that the port is one for TLS, and that the brokers' certificate bears the name they are addressed by and is \
+             signed by an authority that this machine or the property ssl.ca.location knows"
+        }
         Code::AutoOffsetReset | Code::OffsetOutOfRange => {
             "the records there were deleted (retention, delete-records) or the topic was created anew: reset the \
              application, or set the group's offsets to where reading may go on"
@@ -103,7 +111,8 @@ fn remedy(code: Code) -> Option<&'static str> {
             "the broker did not take it in time: check that the brokers are up, reachable, and have enough replicas in sync"
         }
         Code::BrokerTransportFailure | Code::AllBrokersDown | Code::Resolve | Code::OperationTimedOut => {
-            "check that the bootstrap address is right and that the brokers are up and reachable from here"
+            "check that the bootstrap address is right, that the security is that of the port, and that the brokers are up and \
+             reachable from here"
         }
         Code::InvalidTransactionTimeout => {
             "the transaction timeout is above the brokers' transaction.max.timeout.ms: lower it, or raise theirs"

@@ -202,7 +202,7 @@ impl Member for KafkaMember {
     }
 
     fn committed(&mut self, partitions: &[TopicPartition]) -> Result<Vec<Option<CommittedOffset>>> {
-        let committed = committed(&self.client, &self.options.group, partitions, &self.clock);
+        let committed = committed(&self.client, &self.options.group, partitions, &self.clock, || None);
         committed.map_err(|error| self.rather_fatal(error))
     }
 

@@ -2,6 +2,7 @@
 //!
 //! Nothing outside of this module names librdkafka, and `native` alone calls it.
 
+mod access;
 mod admin;
 mod assignment;
 mod committed;
@@ -19,6 +20,7 @@ mod writer;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+pub use self::access::{Security, Token, TokenSource};
 use self::admin::Admin;
 use self::member::KafkaMember;
 use self::native::Client;
@@ -55,7 +57,17 @@ impl KafkaBroker {
     /// # Errors
     /// When a property does not exist, its value is not valid, or it is one that millstream has to set itself.
     pub fn new(bootstrap: &str, properties: &BTreeMap<String, String>) -> Result<Self> {
-        let properties = Properties::new(bootstrap, properties)?;
+        Self::with_security(bootstrap, &Security::Properties, properties)
+    }
+
+    /// As [`KafkaBroker::new`], with what says how the brokers are reached and who this is to them. A call that is the first
+    /// to need the brokers fails within some seconds where they do not let this process in.
+    ///
+    /// # Errors
+    /// As [`KafkaBroker::new`]; when a property says something else than `security`; when `security` cannot be had: a
+    /// password is empty, the region of Amazon MSK is not known, or this was built without the feature `msk-iam`.
+    pub fn with_security(bootstrap: &str, security: &Security, properties: &BTreeMap<String, String>) -> Result<Self> {
+        let properties = Properties::new(bootstrap, security, properties)?;
         let admin = Arc::new(Admin::new(&properties)?);
         Ok(Self { properties, admin, outsiders: Mutex::default() })
     }
@@ -112,7 +124,8 @@ impl Broker for KafkaBroker {
 
     fn committed(&self, group: &str, partitions: &[TopicPartition]) -> Result<Vec<Option<CommittedOffset>>> {
         let client = self.outsider(group)?;
-        committed::committed(&client, group, partitions, &SystemClock::new())
+        let refused = || committed::refused(&client);
+        committed::committed(&client, group, partitions, &SystemClock::new(), refused)
     }
 
     fn commit_for(&self, group: &str, offsets: &[CommittedOffset]) -> Result<()> {

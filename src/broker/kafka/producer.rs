@@ -299,7 +299,7 @@ impl Producer {
     fn before_the_end(&mut self, doing: &str, failure: &Failure) -> CommitFailure {
         let fatal = self.connection.as_ref().and_then(|connection| connection.client.fatal());
         let failure = fatal.as_ref().unwrap_or(failure);
-        let error = error(doing, failure);
+        let error = error(&self.naming_topics(doing, failure.code), failure);
         tracing::warn!(transactional_id = self.options.transactional_id, "the transaction failed: {error}");
         self.poisoned = Some((error.clone(), Vec::new()));
         if is_membership(failure.code) {
@@ -324,7 +324,7 @@ impl Producer {
                 .as_ref()
                 .map(|connection| refusals(&connection.client.take_refused()))
                 .unwrap_or_default();
-            let error = error("committing the transaction", failure);
+            let error = error(&self.naming_topics("committing the transaction", failure.code), failure);
             tracing::warn!(transactional_id = self.options.transactional_id, "the transaction failed: {error}");
             return if is_membership(failure.code) {
                 CommitFailure::Lost(error)
@@ -339,6 +339,18 @@ impl Producer {
         } else {
             CommitFailure::Unknown(error)
         }
+    }
+
+    /// What was being done, with the topics that are written where a right to one of them is missing: a refusal to take a topic
+    /// into a transaction does not say which.
+    fn naming_topics(&self, doing: &str, code: Code) -> String {
+        let written = self.connection.iter().flat_map(|connection| connection.topics.keys());
+        let mut names: Vec<&str> = written.map(|name| &**name).collect();
+        if code != Code::TopicAuthorizationFailed || names.is_empty() {
+            return doing.to_owned();
+        }
+        names.sort_unstable();
+        format!("{doing}, which writes to {}", names.join(", "))
     }
 
     fn fenced_too_often(&mut self) -> bool {

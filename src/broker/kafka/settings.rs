@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
+use super::access::{Keeper, Security};
 use super::native::{Client, Refused, Role, Settings};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -11,12 +13,13 @@ use crate::error::{Error, ErrorKind, Result};
 pub(super) struct Properties {
     bootstrap: String,
     user: BTreeMap<String, String>,
+    tokens: Option<Arc<Keeper>>,
 }
 
 impl fmt::Debug for Properties {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<_> = self.user.keys().collect();
-        f.debug_struct("Properties").field("bootstrap", &self.bootstrap).field("names", &names).finish()
+        f.debug_struct("Properties").field("bootstrap", &self.bootstrap).field("names", &names).finish_non_exhaustive()
     }
 }
 
@@ -61,7 +64,7 @@ const RESERVED: &[(&[&str], &str)] = &[
 ];
 
 impl Properties {
-    pub(super) fn new(bootstrap: &str, user: &BTreeMap<String, String>) -> Result<Self> {
+    pub(super) fn new(bootstrap: &str, security: &Security, user: &BTreeMap<String, String>) -> Result<Self> {
         for name in user.keys() {
             if let Some((_, why)) = RESERVED.iter().find(|(names, _)| names.contains(&name.as_str())) {
                 return Err(Error::new(ErrorKind::Config, format!("the Kafka property {name} cannot be set: {why}"))
@@ -72,14 +75,15 @@ impl Properties {
             return Err(Error::new(ErrorKind::Config, "no bootstrap address is given")
                 .remedy("name at least one broker as host:port"));
         }
-        let properties = Self { bootstrap: bootstrap.to_owned(), user: user.clone() };
+        let (user, tokens) = (security.with(user)?, security.tokens(bootstrap)?);
+        let properties = Self { bootstrap: bootstrap.to_owned(), user, tokens };
         properties.settings(&[]).map_err(|refused| properties.explain(refused))?;
         Ok(properties)
     }
 
     /// A client with `ours` on top of the user's properties.
     pub(super) fn client(&self, role: Role, ours: &[(&str, String)]) -> Result<Client> {
-        let made = self.settings(ours).and_then(|settings| Client::new(role, settings));
+        let made = self.settings(ours).and_then(|settings| Client::new(role, settings, self.tokens.clone()));
         made.map_err(|refused| self.explain(refused))
     }
 
@@ -143,7 +147,7 @@ mod tests {
 
     fn refusal(name: &str, value: &str) -> String {
         let user = BTreeMap::from([(name.to_owned(), value.to_owned())]);
-        Properties::new("localhost:9092", &user).expect_err(name).to_string()
+        Properties::new("localhost:9092", &Security::Properties, &user).expect_err(name).to_string()
     }
 
     #[test]
@@ -166,7 +170,7 @@ mod tests {
     #[test]
     fn no_secret_is_shown() {
         let user = BTreeMap::from([("sasl.password".to_owned(), "hunter2".to_owned())]);
-        let properties = Properties::new("localhost:9092", &user).expect("valid");
+        let properties = Properties::new("localhost:9092", &Security::Properties, &user).expect("valid");
         assert!(!format!("{properties:?}").contains("hunter2"));
         let explained = properties.explain(Refused::Together("cannot use hunter2".into())).to_string();
         assert!(!explained.contains("hunter2") && explained.contains("***"), "{explained}");

@@ -12,6 +12,7 @@ use super::args::{FaultArguments, GenerateArguments};
 use super::catalog::{Catalog, unknown};
 use super::connect;
 use super::failure::Failure;
+use super::settings::Layer;
 use super::signals::{self, Stop};
 use crate::broker::{Broker, NewTopic, Writer};
 use crate::error::Result;
@@ -52,7 +53,10 @@ fn writer(generator: &dyn Generator, arguments: &GenerateArguments, stop: &Stop)
     }
     match &arguments.bootstrap_servers {
         Some(servers) if !arguments.stdout => {
-            let broker = connect::kafka(servers, &arguments.properties.iter().cloned().collect())?;
+            // The variables that `run` takes: a password has no other way in.
+            let flags =
+                Layer { property: arguments.properties.iter().cloned().collect(), ..arguments.security.layer() };
+            let broker = connect::kafka(servers, &flags.with_file_and_environment(None)?)?;
             create_topics(&*broker, topics, arguments)?;
             Ok(broker.writer()?)
         }

@@ -8,11 +8,16 @@ use rdkafka::bindings as sys;
 
 use super::consumer::millis;
 use super::list::{Element, PartitionList};
-use super::{Client, Code, ErrorText, Failure, checked, outcome, text_of};
+use super::{Client, Code, ErrorText, Failure, checked, is_refusal, outcome, text_of};
 use crate::broker::kafka::assignment;
 use crate::broker::{GroupMember, Isolation, NewTopic};
 use crate::record::{Offset, TopicPartition};
 use crate::time::Timestamp;
+
+/// How long is waited at a time for an answer, in milliseconds, and how long after a first refusal by a broker another one may
+/// still let this client in.
+const TURN: i32 = 50;
+const SECOND_BROKER: i32 = 1_000;
 
 /// Which offset of a partition is meant.
 #[derive(Clone, Copy, Debug)]
@@ -87,17 +92,39 @@ impl Client {
             }
             let queue = Owned(sys::rd_kafka_queue_new(self.raw), sys::rd_kafka_queue_destroy);
             send(options.0, queue.0);
-            // The request has a timeout of its own; the second more lets its answer arrive.
-            let answer = sys::rd_kafka_queue_poll(queue.0, wait.saturating_add(1000));
-            if answer.is_null() {
-                return Err(Failure::of(Code::OperationTimedOut));
-            }
-            let answer = Answer(answer);
+            let answer = self.answer(queue.0, timeout)?;
             match Code::from(sys::rd_kafka_event_error(answer.0)) {
-                Code::NoError => Ok(answer),
+                Code::NoError => {
+                    self.admit();
+                    Ok(answer)
+                }
                 code => Err(Failure { text: text_of(sys::rd_kafka_event_error_string(answer.0)), ..Failure::of(code) }),
             }
         }
+    }
+
+    /// Waits for an answer, and meanwhile hears of what goes wrong: where no broker lets this client in, that comes here and
+    /// the request just times out.
+    ///
+    /// # Safety
+    /// The queue is alive.
+    unsafe fn answer(&self, queue: *mut sys::rd_kafka_queue_t, timeout: Duration) -> Result<Answer, Failure> {
+        // The request has a timeout of its own; the second more lets its answer arrive.
+        let turns = (millis(timeout).saturating_add(1000)) / TURN;
+        let mut refused = 0;
+        for _ in 0..turns {
+            // SAFETY: the queue is alive; the answer is ours.
+            let answer = unsafe { sys::rd_kafka_queue_poll(queue, TURN) };
+            if !answer.is_null() {
+                return Ok(Answer(answer));
+            }
+            let refusal = self.obstacle().filter(|obstacle| !self.is_admitted() && is_refusal(obstacle.code));
+            refused += i32::from(refusal.is_some());
+            if let Some(refusal) = refusal.filter(|_| refused * TURN >= SECOND_BROKER) {
+                return Err(refusal);
+            }
+        }
+        Err(Failure::of(Code::OperationTimedOut))
     }
 
     /// Learns anew who leads the partitions of all topics that were ever asked about.

@@ -15,6 +15,7 @@ pub(super) mod admin;
 pub(super) mod arenas;
 pub(super) mod consumer;
 pub(super) mod list;
+mod oauth;
 pub(super) mod producer;
 pub(super) mod queue;
 
@@ -29,6 +30,7 @@ use rdkafka::types::RDKafkaRespErr;
 
 use self::list::PartitionList;
 use self::producer::Reports;
+use super::access::Keeper;
 use crate::record::TopicPartition;
 
 /// What librdkafka said about a call that failed.
@@ -98,6 +100,27 @@ pub(super) struct Callbacks {
     troubled: AtomicBool,
     /// The end of a transaction was asked for and not answered since this was last cleared: the request may still arrive.
     straggler: AtomicBool,
+    /// Where tokens come from, if the client goes by tokens.
+    tokens: Option<Arc<Keeper>>,
+    /// A broker has answered.
+    admitted: AtomicBool,
+    /// What last kept the client from talking to a broker.
+    obstacle: Mutex<Option<Failure>>,
+}
+
+impl Callbacks {
+    /// A refusal explains more than a connection that breaks after it.
+    fn note_obstacle(&self, failure: Failure) {
+        let mut known = locked(&self.obstacle);
+        if known.as_ref().is_none_or(|known| !is_refusal(known.code) || is_refusal(failure.code)) {
+            *known = Some(failure);
+        }
+    }
+}
+
+/// True where a broker, or what this process shows it, says no: trying again will hardly help.
+pub(super) fn is_refusal(code: Code) -> bool {
+    matches!(code, Code::Authentication | Code::SaslAuthenticationFailed | Code::SSL | Code::UnsupportedSASLMechanism)
 }
 
 /// A lock whose holder panicked is still good: every value here is whole between two statements.
@@ -175,8 +198,9 @@ unsafe impl Sync for Client {}
 
 impl Client {
     /// Makes a client; it connects by itself, in the background.
-    pub(super) fn new(role: Role, mut settings: Settings) -> Result<Self, Refused> {
-        let callbacks = Arc::new(Callbacks::default());
+    pub(super) fn new(role: Role, mut settings: Settings, tokens: Option<Arc<Keeper>>) -> Result<Self, Refused> {
+        let refreshes = tokens.is_some();
+        let callbacks = Arc::new(Callbacks { tokens, ..Callbacks::default() });
         let opaque = Arc::as_ptr(&callbacks).cast_mut().cast::<c_void>();
         let mut text = ErrorText::default();
         let kind = match role {
@@ -189,6 +213,10 @@ impl Client {
             sys::rd_kafka_conf_set_opaque(settings.0, opaque);
             sys::rd_kafka_conf_set_log_cb(settings.0, Some(on_log));
             sys::rd_kafka_conf_set_error_cb(settings.0, Some(on_error));
+            sys::rd_kafka_conf_enable_sasl_queue(settings.0, 1);
+            if refreshes {
+                sys::rd_kafka_conf_set_oauthbearer_token_refresh_cb(settings.0, Some(oauth::on_refresh));
+            }
             match role {
                 Role::Consumer => sys::rd_kafka_conf_set_rebalance_cb(settings.0, Some(on_rebalance)),
                 Role::Producer => {
@@ -203,7 +231,14 @@ impl Client {
             return Err(Refused::Together(text.read()));
         }
         settings.0 = std::ptr::null_mut();
-        Ok(Self { raw, callbacks })
+        let client = Self { raw, callbacks };
+        // Refreshes of tokens get a thread of the client's own: its other queues are served only when something is asked for,
+        // which may be later than a token lasts. Without tokens there is nothing to serve, and this says so.
+        // SAFETY: the handle is alive.
+        match unsafe { outcome(sys::rd_kafka_sasl_background_callbacks_enable(raw)) } {
+            Err(failure) if refreshes => Err(Refused::Together(failure.text)),
+            _ => Ok(client),
+        }
     }
 
     /// The error after which the client is of no more use, if there was one.
@@ -219,6 +254,24 @@ impl Client {
             retriable: false,
             abortable: false,
         })
+    }
+
+    /// Notes that a broker has answered: what kept the client from that is over.
+    pub(super) fn admit(&self) {
+        self.callbacks.admitted.store(true, Ordering::Release);
+        locked(&self.callbacks.obstacle).take();
+    }
+
+    fn is_admitted(&self) -> bool {
+        self.callbacks.admitted.load(Ordering::Acquire)
+    }
+
+    /// What keeps the client from talking to any broker, as far as it is known and none has answered since. Callbacks run in
+    /// here: it is for clients that nobody else serves.
+    pub(super) fn obstacle(&self) -> Option<Failure> {
+        // SAFETY: the handle is alive.
+        unsafe { sys::rd_kafka_poll(self.raw, 0) };
+        locked(&self.callbacks.obstacle).clone()
     }
 
     /// Whether a connection broke or a request timed out since this was last asked.
@@ -339,9 +392,15 @@ unsafe extern "C" fn on_error(_client: *mut sys::rd_kafka_t, code: c_int, reason
     // SAFETY: the opaque pointer is the client's Callbacks; the reason is a good string for the length of the call.
     let (callbacks, reason) = unsafe { (&*opaque.cast::<Callbacks>(), text_of(reason)) };
     callbacks.troubled.store(true, Ordering::Release);
-    let name =
-        RDKafkaRespErr::try_from(code).map_or_else(|_| code.to_string(), |code| format!("{:?}", Code::from(code)));
+    let known = RDKafkaRespErr::try_from(code).map(Code::from);
+    let name = known.map_or_else(|_| code.to_string(), |code| format!("{code:?}"));
     tracing::debug!(target: "librdkafka", error = name, "{reason}");
+    // That all brokers are down says less than why the last one is.
+    if let Ok(code) = known
+        && code != Code::AllBrokersDown
+    {
+        callbacks.note_obstacle(Failure { text: reason, ..Failure::of(code) });
+    }
 }
 
 /// Hangs [`on_response`] on a new producer: librdkafka takes it at this moment only.
