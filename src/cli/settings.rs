@@ -10,6 +10,7 @@ use clap::ValueEnum;
 use serde::{Deserialize, Deserializer, de};
 
 use super::parse;
+use super::redis::{Place, RedisUrl};
 use crate::broker::Guarantee;
 use crate::error::{Error, ErrorKind, Result};
 use crate::operators::source::BadInput;
@@ -38,6 +39,8 @@ pub(super) struct Layer {
     pub(super) http_token_file: Option<PathBuf>,
     pub(super) advertise: Option<String>,
     pub(super) lock: Option<PathBuf>,
+    pub(super) redis: Option<RedisUrl>,
+    pub(super) redis_file: Option<PathBuf>,
     pub(super) topic: BTreeMap<String, String>,
     pub(super) property: Properties,
     pub(super) set: Own,
@@ -145,6 +148,11 @@ impl Layer {
         lower.topic.extend(self.topic);
         lower.property.0.extend(self.property.0);
         lower.set.0.extend(self.set.0);
+        // One of the two says it all: a URL above is not to meet a file below.
+        let (redis, redis_file) = match (self.redis, self.redis_file) {
+            (None, None) => (lower.redis, lower.redis_file),
+            given => given,
+        };
         Self {
             bootstrap_servers: self.bootstrap_servers.or(lower.bootstrap_servers),
             application_id: self.application_id.or(lower.application_id),
@@ -162,6 +170,8 @@ impl Layer {
             http_token_file: self.http_token_file.or(lower.http_token_file),
             advertise: self.advertise.or(lower.advertise),
             lock: self.lock.or(lower.lock),
+            redis,
+            redis_file,
             topic: lower.topic,
             property: lower.property,
             set: lower.set,
@@ -179,6 +189,12 @@ impl Layer {
         let environment = Self::environment(variables)?;
         let file = file.map(Self::file).transpose()?.unwrap_or_default();
         Ok(self.over(file).over(environment))
+    }
+
+    /// Where the Redis URL is, if one is given. A file beats a URL.
+    pub(super) fn redis_place(&self) -> Option<Place<'_>> {
+        let url = || self.redis.as_ref().map(Place::Url);
+        self.redis_file.as_ref().map(Place::File).or_else(url)
     }
 
     /// The application's id.
@@ -235,6 +251,8 @@ impl Layer {
             "ADVERTISE" => self.advertise = Some(value),
             "HTTP_TOKEN_FILE" => self.http_token_file = Some(value.into()),
             "LOCK" => self.lock = Some(value.into()),
+            "REDIS" => self.redis = Some(value.into()),
+            "REDIS_FILE" => self.redis_file = Some(value.into()),
             // What is not ours to read here is the token, or somebody else's.
             _ => {
                 if let Some(property) = name.strip_prefix("PROPERTY_") {
