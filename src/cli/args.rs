@@ -88,6 +88,9 @@ pub(super) struct DemoArguments {
     /// Where to listen for HTTP [default: 127.0.0.1:8080, or a free port]
     #[arg(long, value_name = "ADDR")]
     pub(super) http: Option<SocketAddr>,
+    /// Deliver what topologies have for Redis to this one, such as `redis://127.0.0.1:6379`
+    #[arg(long, value_name = "URL")]
+    pub(super) redis: Option<RedisUrl>,
 }
 
 impl DemoArguments {
@@ -98,6 +101,7 @@ impl DemoArguments {
             ("--for", self.duration.is_some()),
             ("--seed", self.seed.is_some()),
             ("--http", self.http.is_some()),
+            ("--redis", self.redis.is_some()),
         ];
         match given.iter().find(|(_, given)| *given) {
             Some((flag, _)) => {

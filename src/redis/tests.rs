@@ -52,7 +52,7 @@ impl Connect for Fake {
         Ok(Box::new(self.clone()))
     }
 
-    fn address(&self) -> &str {
+    fn address(&self) -> &'static str {
         "fake"
     }
 }
@@ -320,8 +320,8 @@ fn only_committed_records_are_delivered() {
         transactional_id: "writer".into(),
         client_id: "writer".into(),
         guarantee: Guarantee::ExactlyOnce,
-        session_timeout: Duration::from_secs(3_600),
-        transaction_timeout: Duration::from_secs(3_600),
+        session_timeout: Duration::from_hours(1),
+        transaction_timeout: Duration::from_hours(1),
     });
     let writer = writer.as_mut().unwrap();
     writer.send(0, &records(0, Some("k"), [Some("1")])).unwrap();

@@ -112,16 +112,16 @@ impl Subscriber {
 /// The topology on a real broker, with topics of its own.
 struct Clicks<'a> {
     broker: &'a dyn Broker,
-    clicks: String,
-    counts: String,
+    input: String,
+    output: String,
     /// Up to which second of event time clicks were written.
     second: i64,
 }
 
 impl<'a> Clicks<'a> {
     fn new(broker: &'a dyn Broker) -> Self {
-        let (clicks, counts) = (topic(broker, "clicks", 2), topic(broker, "counts", 2));
-        Self { broker, clicks, counts, second: 1_700_000_000 }
+        let (input, output) = (topic(broker, "clicks", 2), topic(broker, "counts", 2));
+        Self { broker, input, output, second: 1_700_000_000 }
     }
 
     /// The flags that every run of it has. Results depend on the clicks alone, and on no clock.
@@ -132,7 +132,7 @@ impl<'a> Clicks<'a> {
             ["--http", "127.0.0.1:0", "--set", "clock-after=0s", "--redis-file", redis.to_str().expect("a text")];
         let top = unique("top");
         let topics =
-            [("demo.clickstream", &self.clicks), ("demo.referrers", &self.counts), ("demo.referrers.top", &top)];
+            [("demo.clickstream", &self.input), ("demo.referrers", &self.output), ("demo.referrers.top", &top)];
         let topics = topics.into_iter().flat_map(|(topic, actual)| renamed(topic, actual));
         words.into_iter().chain(more).map(str::to_owned).chain(topics).collect()
     }
@@ -140,7 +140,7 @@ impl<'a> Clicks<'a> {
     /// Writes a hundred clicks for each of so many seconds of event time, from five referrers, to both partitions.
     fn write(&mut self, seconds: i64) {
         let mut out = Outgoing::default();
-        let topic = out.topic(&self.clicks);
+        let topic = out.topic(&self.input);
         for (second, number) in (self.second..self.second + seconds).flat_map(|s| (0..100).map(move |n| (s, n))) {
             let site = ["amazon", "google", "yahoo", "bing", "reddit"]
                 [usize::try_from((second + number * number) % 5).unwrap()];
@@ -164,7 +164,7 @@ impl<'a> Clicks<'a> {
     /// The counts that a committed reader finds.
     fn told(&self) -> Vec<String> {
         let text = |record: &sums::Stored| String::from_utf8(record.value().to_vec()).expect("a text");
-        sums::committed(self.broker, &self.counts).iter().map(text).collect()
+        sums::committed(self.broker, &self.output).iter().map(text).collect()
     }
 
     /// Waits until the counts of nearly all clicks are told.
@@ -292,6 +292,22 @@ fn a_bounded_run_ends_when_its_counts_are_delivered() {
     assert!(told.len() >= 5 * 18, "{} told", told.len());
     within(LONG, "the last message", || (listener.heard().len() >= told.len()).then_some(()));
     assert_eq!(sorted(listener.heard()), sorted(told));
+}
+
+#[test]
+fn the_demo_publishes_what_it_counts() {
+    let Some(redis) = RealRedis::start() else { return };
+    let listener = redis.subscribe();
+    let url = redis.url();
+    let arguments = ["demo", "clickstream-referrers", "--http", "127.0.0.1:0", "--redis", &url];
+    let mut demo = Process::start("the demo", &[&arguments[..], &["--log-level", "millstream=info"]].concat());
+    within(LONG, "counts to be heard", || {
+        assert!(!demo.ended(), "{}", demo.log());
+        (listener.heard().len() >= 10).then_some(())
+    });
+    assert!(listener.heard().iter().all(|count| second(count) > 0));
+    demo.terminate();
+    demo.succeeds(LONG);
 }
 
 #[test]
