@@ -42,6 +42,8 @@ pub enum ErrorKind {
     Fenced,
     /// The local state.
     State,
+    /// An output outside of Kafka, or the way to it.
+    Output,
     /// A bug in millstream: please report it.
     Internal,
 }

@@ -14,6 +14,8 @@ pub mod http;
 pub mod metrics;
 pub mod operators;
 pub mod record;
+#[cfg(feature = "redis")]
+pub mod redis;
 pub mod runtime;
 pub mod state;
 pub mod testing;

@@ -39,6 +39,7 @@ pub fn catalog() -> Catalog {
                 inputs: &[sales::PURCHASES_TOPIC],
                 outputs: &[running_totals::TOTALS_TOPIC],
                 report: None,
+                redis: &[],
             },
             TopologyEntry {
                 name: running_totals::UNCOMBINED_NAME,
@@ -48,6 +49,7 @@ pub fn catalog() -> Catalog {
                 inputs: &[sales::PURCHASES_TOPIC],
                 outputs: &[running_totals::TOTALS_TOPIC],
                 report: None,
+                redis: &[],
             },
             TopologyEntry {
                 name: purchases_enriched::NAME,
@@ -57,6 +59,7 @@ pub fn catalog() -> Catalog {
                 inputs: &[sales::PRODUCTS_TOPIC, sales::PURCHASES_TOPIC],
                 outputs: &[purchases_enriched::ENRICHED_TOPIC],
                 report: None,
+                redis: &[],
             },
             TopologyEntry {
                 name: sales_windows::NAME,
@@ -66,6 +69,7 @@ pub fn catalog() -> Catalog {
                 inputs: &[sales::PURCHASES_TOPIC],
                 outputs: &[sales_windows::WINDOWS_TOPIC, sales_windows::TOP_TOPIC, sales_windows::LATE_TOPIC],
                 report: None,
+                redis: &[],
             },
             TopologyEntry {
                 name: sensors::topology::NAME,
@@ -75,6 +79,7 @@ pub fn catalog() -> Catalog {
                 inputs: &[sensors::SENSORS_TOPIC],
                 outputs: &[sensors::DISTINCT_TOPIC, sensors::ALERTS_TOPIC, sensors::AVERAGES_TOPIC],
                 report: None,
+                redis: &[],
             },
             TopologyEntry {
                 name: clickstream_referrers::NAME,
@@ -84,6 +89,7 @@ pub fn catalog() -> Catalog {
                 inputs: &[clickstream::CLICKSTREAM_TOPIC],
                 outputs: &[clickstream_referrers::REFERRERS_TOPIC, clickstream_referrers::TOP_TOPIC],
                 report: None,
+                redis: &[clickstream_referrers::ticker],
             },
             TopologyEntry {
                 name: devices::counts::NAME,
@@ -93,6 +99,7 @@ pub fn catalog() -> Catalog {
                 inputs: &[devices::DEVICES_TOPIC],
                 outputs: &[devices::COUNTS_TOPIC],
                 report: None,
+                redis: &[],
             },
             TopologyEntry {
                 name: top_products::NAME,
@@ -102,6 +109,7 @@ pub fn catalog() -> Catalog {
                 inputs: &[sales::PURCHASES_TOPIC],
                 outputs: &[top_products::TOP_TOPIC],
                 report: Some(top_products::REPORT),
+                redis: &[],
             },
             TopologyEntry {
                 name: low_stock::NAME,
@@ -111,6 +119,7 @@ pub fn catalog() -> Catalog {
                 inputs: &[sales::INVENTORIES_TOPIC, sales::PRODUCTS_TOPIC],
                 outputs: &[low_stock::LOW_TOPIC],
                 report: Some(low_stock::REPORT),
+                redis: &[],
             },
             TopologyEntry {
                 name: sensor_report::NAME,
@@ -126,6 +135,7 @@ pub fn catalog() -> Catalog {
                 ],
                 outputs: &[sensor_report::DETAIL_TOPIC, sensor_report::COUNT_TOPIC, sensor_report::AVERAGE_TOPIC],
                 report: None,
+                redis: &[],
             },
         ],
         generators: vec![
@@ -265,6 +275,18 @@ mod tests {
             assert_eq!(topology.name(), entry.name);
             assert_eq!(sorted(topology.sources()), sorted(entry.inputs.to_vec()), "{}", entry.name);
             assert_eq!(sorted(topology.sinks()), sorted(entry.outputs.to_vec()), "{}", entry.name);
+        }
+    }
+
+    #[test]
+    fn every_output_to_redis_delivers_what_its_topology_writes() {
+        let with: Vec<_> = catalog().topologies.into_iter().filter(|entry| !entry.redis.is_empty()).collect();
+        assert!(!with.is_empty());
+        for entry in with {
+            for sink in entry.redis {
+                let sink = sink().unwrap();
+                assert!(entry.outputs.contains(&sink.topic()), "{}: {sink:?}", entry.name);
+            }
         }
     }
 

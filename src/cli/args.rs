@@ -10,6 +10,7 @@ use super::catalog::{Catalog, TopologyEntry};
 use super::failure::Failure;
 use super::own_settings::{Settings, assign};
 use super::parse;
+use super::redis::RedisUrl;
 use super::security::SecurityArguments;
 use super::settings::{GuaranteeName, Layer, Own};
 use crate::http::Format;
@@ -113,6 +114,9 @@ pub(super) struct DemoArguments {
     /// Where to listen for HTTP [default: 127.0.0.1:8080, or a free port]
     #[arg(long, value_name = "ADDR")]
     pub(super) http: Option<SocketAddr>,
+    /// Deliver what topologies have for Redis to this one, such as `redis://127.0.0.1:6379`
+    #[arg(long, value_name = "URL")]
+    pub(super) redis: Option<RedisUrl>,
 }
 
 impl DemoArguments {
@@ -123,6 +127,7 @@ impl DemoArguments {
             ("--for", self.duration.is_some()),
             ("--seed", self.seed.is_some()),
             ("--http", self.http.is_some()),
+            ("--redis", self.redis.is_some()),
         ];
         match given.iter().find(|(_, given)| *given) {
             Some((flag, _)) => {
@@ -375,6 +380,13 @@ pub(super) struct SettingArguments {
     /// Refuse to start where a topology is not what this lock file says, which `millstream plan --write` has written
     #[arg(long, value_name = "FILE")]
     pub(super) lock: Option<PathBuf>,
+    /// Deliver what topologies have for Redis to this one, such as `redis://127.0.0.1:6379`; with a password better by
+    /// --redis-file or `MILLSTREAM_REDIS`, which other users of the machine do not see
+    #[arg(long, value_name = "URL")]
+    pub(super) redis: Option<RedisUrl>,
+    /// The file with the Redis URL
+    #[arg(long, value_name = "FILE", conflicts_with = "redis")]
+    pub(super) redis_file: Option<PathBuf>,
     /// A topic that is called otherwise on this Kafka
     #[arg(long = "topic", value_name = "NAME=ACTUAL", value_parser = parse::pair)]
     pub(super) topics: Vec<(String, String)>,
@@ -408,6 +420,8 @@ impl SettingArguments {
             http_token_file: self.http_token_file.clone(),
             advertise: self.advertise.clone(),
             lock: self.lock.clone(),
+            redis: self.redis.clone(),
+            redis_file: self.redis_file.clone(),
             topic: self.topics.iter().cloned().collect(),
             property: self.properties.iter().cloned().collect(),
             set: Own::default(),

@@ -209,3 +209,11 @@ fn how_the_brokers_are_reached_may_be_said_wherever_there_are_brokers() {
     }
     assert!(refused("millstream run t --password hunter2").contains("--password"));
 }
+
+#[test]
+fn a_redis_is_named_by_its_url_or_by_a_file() {
+    let refusal = refused("millstream run a --redis redis://:hunter2@x --redis-file f");
+    assert!(refusal.contains("cannot be used with") && !refusal.contains("hunter2"), "{refusal}");
+    let demo = parsed("millstream --redis redis://x").demo;
+    assert!(demo.redis.is_some() && demo.must_be_empty().unwrap_err().to_string().contains("--redis"));
+}

@@ -5,6 +5,7 @@ use super::own_settings::{Declared, Settings};
 use crate::error::Result;
 use crate::generate::{Generator, Options};
 use crate::operators::source::BadInput;
+use crate::redis::RedisSink;
 use crate::topology::Topology;
 
 /// What a binary has to offer.
@@ -45,6 +46,9 @@ pub type Build = fn(BadInput) -> Result<Topology>;
 /// Declares a topology, with what is to happen to input that cannot be used, and with its settings.
 pub type BuildWith = fn(BadInput, &Settings) -> Result<Topology>;
 
+/// Declares an output to Redis.
+pub type RedisOutput = fn() -> Result<RedisSink>;
+
 /// A topology.
 #[derive(Clone, Debug)]
 pub struct TopologyEntry {
@@ -62,6 +66,8 @@ pub struct TopologyEntry {
     pub outputs: &'static [&'static str],
     /// What people are shown of its output once a run has come to its end.
     pub report: Option<Report>,
+    /// What of its output topics goes to Redis, where one is given with `--redis`.
+    pub redis: &'static [RedisOutput],
 }
 
 /// What people are shown of an output topic when `local`, or `run --until-end`, has come to its end: a table, a row a key.
@@ -113,7 +119,7 @@ impl TopologyEntry {
     /// The topology that is run as `name`, which `build` gives it as well. It has no settings and no report.
     #[must_use]
     pub const fn new(name: &'static str, about: &'static str, build: BuildWith) -> Self {
-        Self { name, about, build, settings: &[], inputs: &[], outputs: &[], report: None }
+        Self { name, about, build, settings: &[], inputs: &[], outputs: &[], report: None, redis: &[] }
     }
 
     /// What it reads and what it writes, for the list.

@@ -8,15 +8,17 @@ use super::signals::Stop;
 use crate::error::Result;
 use crate::http::{Sources, Token};
 use crate::metrics::Metrics;
+use crate::redis::RunningSink;
 use crate::runtime::{App, AppState, Running, Status, Watch};
 
 /// How often to look whether one of them has ended.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// Applications that run.
+/// Applications that run, and what delivers their results elsewhere.
 #[derive(Default)]
 pub(super) struct Fleet {
     applications: Vec<(String, Running)>,
+    sinks: Vec<RunningSink>,
 }
 
 impl Fleet {
@@ -24,6 +26,11 @@ impl Fleet {
     pub(super) fn start(&mut self, name: &str, application: App) -> Result<()> {
         self.applications.push((name.to_owned(), application.start()?));
         Ok(())
+    }
+
+    /// Takes an output along: it ends with the applications, and they with it where it fails.
+    pub(super) fn deliver(&mut self, sink: RunningSink) {
+        self.sinks.push(sink);
     }
 
     /// How many changelog records are still to be restored, over all tasks.
@@ -53,9 +60,21 @@ impl Fleet {
 
     /// True once one of them has ended, or all in a bounded run.
     pub(super) fn ended(&self) -> bool {
+        self.applications.iter().all(|(_, running)| running.is_finished()) || self.failed()
+    }
+
+    /// True once one of them has failed.
+    fn failed(&self) -> bool {
         let failed = |running: &Running| running.watch().status().state == AppState::Failed;
-        self.applications.iter().all(|(_, running)| running.is_finished())
-            || self.applications.iter().any(|(_, running)| failed(running))
+        self.applications.iter().any(|(_, running)| failed(running)) || self.sinks.iter().any(RunningSink::has_failed)
+    }
+
+    /// After a bounded run: waits until its results are delivered as well.
+    fn finish(&self, stop: &Stop) {
+        self.sinks.iter().for_each(RunningSink::finish);
+        while !self.sinks.iter().all(RunningSink::is_finished) && !self.failed() && !stop.asked() {
+            stop.wait(LOOK);
+        }
     }
 
     /// Waits until all have ended, one has failed, or a stop is asked for; then stops all and gives the first error.
@@ -66,6 +85,9 @@ impl Fleet {
             stop.wait(LOOK);
         }
         drop(progress);
+        if !stop.asked() && !self.failed() {
+            self.finish(stop);
+        }
         self.stop()
     }
 
@@ -74,7 +96,9 @@ impl Fleet {
         for (_, running) in &self.applications {
             running.stop();
         }
-        let joined: Vec<_> = self.applications.into_iter().map(|(_, running)| running.join()).collect();
+        self.sinks.iter().for_each(RunningSink::stop);
+        let applications = self.applications.into_iter().map(|(_, running)| running.join());
+        let joined: Vec<_> = applications.chain(self.sinks.into_iter().map(RunningSink::join)).collect();
         joined.into_iter().collect()
     }
 }

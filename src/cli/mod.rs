@@ -20,6 +20,7 @@ mod own_settings;
 mod parse;
 mod plan;
 mod progress;
+mod redis;
 mod report;
 mod reset;
 mod run;
@@ -34,7 +35,7 @@ use std::process::ExitCode;
 
 use clap::{FromArgMatches, Parser};
 
-pub use catalog::{Build, BuildWith, Catalog, Demo, GeneratorEntry, Report, TopologyEntry};
+pub use catalog::{Build, BuildWith, Catalog, Demo, GeneratorEntry, RedisOutput, Report, TopologyEntry};
 pub use own_settings::{Declared, Setting, SettingValue, Settings};
 
 use crate::broker::kafka::share_memory_arenas;

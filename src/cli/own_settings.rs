@@ -191,7 +191,7 @@ mod tests {
 
     fn entry(name: &'static str, settings: &'static [&'static dyn Declared]) -> TopologyEntry {
         let build = |_, _: &Settings| Err(Error::new(ErrorKind::Config, "only for its settings"));
-        TopologyEntry { name, about: "", build, settings, inputs: &[], outputs: &[], report: None }
+        TopologyEntry { name, about: "", build, settings, inputs: &[], outputs: &[], report: None, redis: &[] }
     }
 
     fn given(pairs: &[(&str, &str)]) -> Result<Vec<Settings>, String> {

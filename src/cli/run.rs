@@ -9,8 +9,9 @@ use super::catalog::{Build, Catalog, Report};
 use super::failure::Failure;
 use super::fleet::Fleet;
 use super::own_settings::{Settings, assign};
+use super::redis::Outputs;
 use super::settings::Layer;
-use super::{connect, describe, left_out, lock, plan, report, security, signals, token};
+use super::{connect, describe, left_out, lock, plan, redis, report, security, signals, token};
 use crate::broker::Broker;
 use crate::http::Bound;
 use crate::metrics::Metrics;
@@ -22,7 +23,10 @@ pub(super) fn run(catalog: &Catalog, arguments: &RunArguments) -> Result<(), Fai
     let mut settings = settings(&arguments.settings)?;
     settings.set.0.extend(arguments.own.set.iter().cloned());
     let reports = reports(catalog, arguments, settings.until_end == Some(true))?;
-    run_all(build(catalog, &arguments.topologies, &settings)?, &settings, &reports)
+    let topologies = build(catalog, &arguments.topologies, &settings)?;
+    let bad_input = settings.bad_input.clone().unwrap_or_default();
+    let redis = redis::outputs(catalog, &arguments.topologies, settings.redis_place().as_ref(), &bad_input)?;
+    run_all(topologies, &settings, &reports, redis)
 }
 
 /// The tables to be printed at the end.
@@ -41,14 +45,22 @@ pub(super) fn serve(build: Build, arguments: &ServeArguments) -> Result<(), Fail
     if let Some(name) = settings.set.0.keys().next() {
         return Err(Failure::Usage(format!("the setting {name} is given, and this program has none of its own")));
     }
+    if settings.redis_place().is_some() {
+        return Err(redis::none(&[]));
+    }
     let topology = build(settings.bad_input.clone().unwrap_or_default())?;
     if arguments.plan {
         return plan::show(&[topology], &settings, arguments.write, PlanFormat::Text, &[]);
     }
-    run_all(vec![topology], &settings, &[])
+    run_all(vec![topology], &settings, &[], None)
 }
 
-fn run_all(topologies: Vec<Topology>, settings: &Layer, reports: &[Report]) -> Result<(), Failure> {
+fn run_all(
+    topologies: Vec<Topology>,
+    settings: &Layer,
+    reports: &[Report],
+    redis: Option<Outputs>,
+) -> Result<(), Failure> {
     if let Some(file) = &settings.lock {
         lock::check(file, &topologies)?;
     }
@@ -67,7 +79,9 @@ fn run_all(topologies: Vec<Topology>, settings: &Layer, reports: &[Report]) -> R
     let metrics = Metrics::new();
     let names: Vec<String> = topologies.iter().map(|topology| topology.name().to_owned()).collect();
     let advertise = advertised(settings, http.as_ref().map(Bound::addr));
-    let fleet = start(topologies, &broker, &Config { advertise, ..config(settings) }, &metrics)?;
+    let config = Config { advertise, ..config(settings) };
+    let mut fleet = start(topologies, &broker, &config, &metrics)?;
+    redis.map_or(Ok(()), |redis| redis.start(&mut fleet, &broker, &config, &metrics))?;
     let http = http.map(|http| http.serve(fleet.sources(&metrics, descriptions, token))).transpose()?;
     if let Some(http) = &http {
         tracing::info!("listening at http://{}", http.addr());

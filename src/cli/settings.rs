@@ -10,6 +10,7 @@ use clap::ValueEnum;
 use serde::{Deserialize, Deserializer, de};
 
 use super::parse;
+use super::redis::{Place, RedisUrl};
 use super::security::SecurityName;
 use crate::broker::Guarantee;
 use crate::error::{Error, ErrorKind, Result};
@@ -43,6 +44,8 @@ pub(super) struct Layer {
     pub(super) username: Option<String>,
     pub(super) password_file: Option<PathBuf>,
     pub(super) region: Option<String>,
+    pub(super) redis: Option<RedisUrl>,
+    pub(super) redis_file: Option<PathBuf>,
     pub(super) topic: BTreeMap<String, String>,
     pub(super) property: Properties,
     pub(super) set: Own,
@@ -150,6 +153,11 @@ impl Layer {
         lower.topic.extend(self.topic);
         lower.property.0.extend(self.property.0);
         lower.set.0.extend(self.set.0);
+        // One of the two says it all: a URL above is not to meet a file below.
+        let (redis, redis_file) = match (self.redis, self.redis_file) {
+            (None, None) => (lower.redis, lower.redis_file),
+            given => given,
+        };
         Self {
             bootstrap_servers: self.bootstrap_servers.or(lower.bootstrap_servers),
             application_id: self.application_id.or(lower.application_id),
@@ -171,6 +179,8 @@ impl Layer {
             username: self.username.or(lower.username),
             password_file: self.password_file.or(lower.password_file),
             region: self.region.or(lower.region),
+            redis,
+            redis_file,
             topic: lower.topic,
             property: lower.property,
             set: lower.set,
@@ -188,6 +198,12 @@ impl Layer {
         let environment = Self::environment(variables)?;
         let file = file.map(Self::file).transpose()?.unwrap_or_default();
         Ok(self.over(file).over(environment))
+    }
+
+    /// Where the Redis URL is, if one is given. A file beats a URL.
+    pub(super) fn redis_place(&self) -> Option<Place<'_>> {
+        let url = || self.redis.as_ref().map(Place::Url);
+        self.redis_file.as_ref().map(Place::File).or_else(url)
     }
 
     /// The application's id.
@@ -248,6 +264,8 @@ impl Layer {
             "USERNAME" => self.username = Some(value),
             "PASSWORD_FILE" => self.password_file = Some(value.into()),
             "REGION" => self.region = Some(value),
+            "REDIS" => self.redis = Some(value.into()),
+            "REDIS_FILE" => self.redis_file = Some(value.into()),
             // What is not ours to read here is the token or the password, or somebody else's.
             _ => {
                 if let Some(property) = name.strip_prefix("PROPERTY_") {

@@ -73,6 +73,20 @@ fn a_secret_is_never_shown() {
 }
 
 #[test]
+fn the_upper_layer_alone_says_where_redis_is_and_its_url_is_not_shown() {
+    let lower = environment(&[("MILLSTREAM_REDIS", "redis://:hunter2@a"), ("MILLSTREAM_THREADS", "1")]).unwrap();
+    assert!(!format!("{lower:?}").contains("hunter2"), "{lower:?}");
+    let url = RedisUrl::from("redis://:hunter2@a".to_owned());
+    assert_eq!(Layer::default().over(lower.clone()).redis_place(), Some(Place::Url(&url)));
+    let upper = file("redis-file = \"secret\"\n").unwrap().over(lower);
+    assert_eq!(upper.redis_place(), Some(Place::File(&PathBuf::from("secret"))));
+    let url = RedisUrl::from("redis://b".to_owned());
+    let flags = Layer { redis: Some(url.clone()), ..Layer::default() };
+    assert_eq!(flags.over(upper).redis_place(), Some(Place::Url(&url)));
+    assert_eq!(Layer::default().redis_place(), None);
+}
+
+#[test]
 fn a_variable_that_cannot_be_read_says_which() {
     let error = environment(&[("MILLSTREAM_THREADS", "many")]).unwrap_err().to_string();
     assert!(error.contains("MILLSTREAM_THREADS"), "{error}");

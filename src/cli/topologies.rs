@@ -18,6 +18,9 @@ fn listed(catalog: &Catalog) -> Result<String, Failure> {
         let _ = writeln!(text, "{:width$}  {}", entry.name, entry.about);
         let (inputs, outputs) = entry.topics()?;
         let _ = writeln!(text, "{:width$}  {} → {}", "", inputs.join(", "), outputs.join(", "));
+        for sink in entry.redis.iter().filter_map(|output| output().ok()) {
+            let _ = writeln!(text, "{:width$}  --redis URL: {} → {}", "", sink.topic(), sink.outputs().join(", "));
+        }
         let settings: Vec<(String, &str)> = entry.settings.iter().map(|setting| written(*setting)).collect();
         let longest = settings.iter().map(|(setting, _)| setting.len()).max().unwrap_or(0);
         for (setting, about) in settings {

@@ -4,6 +4,7 @@
 //! the like) and adds to them once a batch or a commit.
 
 pub mod names;
+mod redis;
 mod topology;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use prometheus::core::Collector;
 use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder};
 
 pub use prometheus::{Histogram, IntCounter, IntGauge};
+pub use redis::RedisMetrics;
 pub use topology::{DropCounters, Outcome, TopologyMetrics, Totals};
 
 use names::Definition;
@@ -51,6 +53,7 @@ struct Families {
     global_rows: IntGaugeVec,
     rebalances: IntCounterVec,
     tasks: IntGaugeVec,
+    redis: redis::Families,
 }
 
 /// From a quick commit in memory to a broker that hangs.
@@ -87,6 +90,7 @@ impl Metrics {
             global_rows: gauge(&registry, &names::GLOBAL_ROWS),
             rebalances: counter(&registry, &names::REBALANCES),
             tasks: gauge(&registry, &names::TASKS),
+            redis: redis::Families::new(&registry),
         };
         #[cfg(target_os = "linux")]
         enter(&registry, prometheus::process_collector::ProcessCollector::for_self());
@@ -103,6 +107,12 @@ impl Metrics {
         let metrics = TopologyMetrics::new(&self.0.families, name);
         topologies.insert(name.to_owned(), metrics.clone());
         metrics
+    }
+
+    /// The metrics of an output of a topology to Redis.
+    #[must_use]
+    pub fn redis(&self, topology: &str, sink: &str) -> RedisMetrics {
+        RedisMetrics::new(&self.0.families.redis, topology, sink)
     }
 
     /// All metrics in Prometheus' text format.
@@ -182,6 +192,9 @@ mod tests {
         topology.global_rows("products").set(4);
         topology.rebalances().inc();
         topology.tasks([("running", 2)]);
+        let sink = metrics.redis("totals", "ticker");
+        sink.delivered.inc();
+        sink.failed("timeout");
         metrics.render()
     }
 

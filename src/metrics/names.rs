@@ -90,6 +90,18 @@ metrics! {
         "How often the group gave this process a new set of partitions.";
     TASKS = Gauge "tasks" ["state"]
         "Tasks of this process by state.";
+    REDIS_DELIVERED = Counter "redis_delivered_total" ["sink"]
+        "Records whose commands Redis has answered. One that is delivered again after a failure counts again.";
+    REDIS_FAILURES = Counter "redis_failures_total" ["sink", "kind"]
+        "Attempts to connect or deliver that failed and are made again, by kind: unreachable, timeout, disconnected, denied, unavailable or refused.";
+    REDIS_UNHEARD = Counter "redis_unheard_total" ["sink"]
+        "Messages that Redis took while nobody was subscribed to their channel: it keeps none.";
+    REDIS_LOST = Counter "redis_lost_records_total" ["sink"]
+        "Offsets that the topic's retention deleted before they were delivered.";
+    REDIS_LAG = Gauge "redis_lag_records" ["sink"]
+        "Records of this process's partitions that are not delivered yet; offsets of transactions' marks count as well.";
+    REDIS_CONNECTIONS = Gauge "redis_connections" ["sink"]
+        "Connections to Redis that work, as of the last answer: 1, or 0 while deliveries wait for Redis.";
 }
 
 /// The table of all metrics as Markdown: the whole of `docs/metrics.md`.
@@ -117,7 +129,7 @@ mod tests {
 
     #[test]
     fn names_are_valid_and_say_their_unit() {
-        let units = ["_total", "_seconds", "_bytes", "_records", "_rows", "_tasks"];
+        let units = ["_total", "_seconds", "_bytes", "_records", "_rows", "_tasks", "_connections"];
         for Definition { name, kind, help, labels } in ALL {
             assert!(name.starts_with("millstream_"), "{name}");
             assert!(name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'), "{name}");

@@ -8,6 +8,7 @@
 //! - `doubts`: whether what tasks upstream have said still holds when a task begins.
 //! - `task`: one sub-topology for one partition; no input or output, no clock.
 //! - `commit`: exactly once, and its one rule.
+//! - `bad`: what becomes of a record that cannot be used.
 //! - `suspects`: the one record that a transaction fails on.
 //! - `route`: partitions and limits of what is sent.
 //! - [`queries`] and [`owners`]: committed state, asked for from outside, and where it is.
@@ -18,6 +19,7 @@
 
 mod adopt;
 pub mod app;
+pub(crate) mod bad;
 #[cfg(test)]
 pub(crate) mod bugs;
 mod caretaker;
@@ -32,7 +34,7 @@ mod globals;
 mod globals_tests;
 mod meters;
 pub mod owners;
-mod patience;
+pub(crate) mod patience;
 mod placement;
 pub mod queries;
 pub mod reset;

@@ -25,6 +25,7 @@ mod murmur2;
 mod outage;
 mod process;
 mod queries;
+mod redis;
 mod reset;
 mod run;
 mod sales_windows;

@@ -34,6 +34,7 @@ mod tests;
 use std::time::Duration;
 
 use millstream::cli::{Declared, Setting, Settings};
+use millstream::redis::RedisSink;
 use millstream::{BadInput, Builder, Error, ErrorKind, NoKey, Result, Topic, Topology};
 
 use crate::topologies::clickstream::CLICKSTREAM_TOPIC;
@@ -129,6 +130,20 @@ pub fn topology(bad_input: BadInput, settings: &Settings) -> Result<Topology> {
         .named("rank-referrers")
         .to(TOP);
     Ok(b.build()?)
+}
+
+/// The channel on which each count is published as it is in the topic.
+pub const TICKER: &str = "ticker";
+/// The hash with the newest count of each referrer.
+pub const NEWEST: &str = "referrers";
+
+/// What goes to Redis: each count on a channel, and the newest of each referrer in a hash.
+///
+/// # Errors
+/// None: it is declared soundly.
+pub fn ticker() -> Result<RedisSink> {
+    let sink = RedisSink::of(NAME, TICKER, REFERRERS);
+    sink.publish(TICKER).counter(NEWEST, Clone::clone, |told| told.count).build()
 }
 
 /// How often results are told.

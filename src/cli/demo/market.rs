@@ -15,6 +15,7 @@ use crate::cli::catalog::{Catalog, Demo};
 use crate::cli::failure::Failure;
 use crate::cli::fleet::Fleet;
 use crate::cli::own_settings::Settings;
+use crate::cli::redis::{self, Outputs, Place};
 use crate::cli::signals::Stop;
 use crate::cli::{connect, describe, token};
 use crate::error::{Error, ErrorKind, Result};
@@ -32,6 +33,7 @@ const PARTITIONS: u32 = 4;
 pub(super) const THREADS: usize = 2;
 /// Where the demos send records that they cannot use.
 const DEAD_LETTERS: &str = "demo.dead-letters";
+const APPLICATION: &str = "demo";
 const HTTP: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
 
 /// What runs.
@@ -55,12 +57,14 @@ impl Market {
         let feeds = feeds(demos, arguments.rate);
         let generators = make(catalog, &feeds, arguments.seed.unwrap_or(SEED), &*clock)?;
         let topologies = build(catalog, demos)?;
+        let redis = outputs(catalog, demos, arguments)?;
         let broker = connect::memory(Arc::clone(&clock));
         create_topics(&*broker, &generators, &topologies)?;
         let descriptions = describe::all(&topologies);
         // Several topologies keep a machine's cores busy enough with a thread each.
         let metrics = Metrics::new();
-        let fleet = start(topologies, &broker, &metrics)?;
+        let mut fleet = start(topologies, &broker, &metrics)?;
+        redis.map_or(Ok(()), |redis| redis.start(&mut fleet, &broker, &Config::new(APPLICATION), &metrics))?;
         let http = listen(arguments.http, &fleet.sources(&metrics, descriptions, token::find(None)?))?;
         tracing::info!("listening at http://{}", http.addr());
         let exhibits = demos.iter().map(|demo| exhibit(catalog, demo, &feeds, &*broker, &metrics));
@@ -104,6 +108,13 @@ fn build(catalog: &Catalog, demos: &[&Demo]) -> Result<Vec<Topology>, Failure> {
     demos.iter().map(build).collect()
 }
 
+/// What goes to Redis, where one is given.
+fn outputs(catalog: &Catalog, demos: &[&Demo], arguments: &DemoArguments) -> Result<Option<Outputs>, Failure> {
+    let names: Vec<String> = demos.iter().map(|demo| demo.topology.to_owned()).collect();
+    let place = arguments.redis.as_ref().map(Place::Url);
+    redis::outputs(catalog, &names, place.as_ref(), &BadInput::dead_letter(DEAD_LETTERS))
+}
+
 fn create_topics(broker: &dyn Broker, generators: &[Box<dyn Generator>], topologies: &[Topology]) -> Result<()> {
     let written = generators.iter().flat_map(|generator| generator.topics().iter().copied());
     let of_topologies = topologies.iter().flat_map(|topology| topology.sources().into_iter().chain(topology.sinks()));
@@ -115,7 +126,7 @@ fn create_topics(broker: &dyn Broker, generators: &[Box<dyn Generator>], topolog
 fn start(topologies: Vec<Topology>, broker: &Arc<dyn Broker>, metrics: &Metrics) -> Result<Fleet> {
     let mut fleet = Fleet::default();
     for topology in topologies {
-        let mut config = Config::new("demo");
+        let mut config = Config::new(APPLICATION);
         config.threads = THREADS;
         let name = topology.name().to_owned();
         fleet.start(&name, App::new(topology, Arc::clone(broker), config).metrics(metrics))?;
