@@ -7,7 +7,7 @@ use crate::runtime::{AppState, Status};
 /// Whether every application is ready, as `/health/ready` says it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Readiness {
-    /// True where every application processes records.
+    /// True where every application processes records, or would if it were not paused.
     pub ready: bool,
     /// Each application.
     pub topologies: Vec<TopologyReadiness>,
@@ -32,14 +32,19 @@ impl Readiness {
     #[must_use]
     pub fn of(applications: &[(String, Status)]) -> Self {
         let topologies: Vec<_> = applications.iter().map(|(name, status)| one(name, status)).collect();
-        let ready = applications.iter().all(|(_, status)| status.state == AppState::Running) && !topologies.is_empty();
+        let ready = applications.iter().all(|(_, status)| is_ready(status.state)) && !topologies.is_empty();
         Self { ready, topologies }
     }
 }
 
+/// Who pauses is as ready as who runs: it has its partitions and their state, and does what it was told.
+fn is_ready(state: AppState) -> bool {
+    matches!(state, AppState::Running | AppState::Paused)
+}
+
 fn one(name: &str, status: &Status) -> TopologyReadiness {
     let waits_for = match status.state {
-        AppState::Running => Vec::new(),
+        AppState::Running | AppState::Paused => Vec::new(),
         AppState::Starting => vec!["joining the group and getting partitions".to_owned()],
         AppState::Restoring => restoring(status),
         AppState::Stopping => vec!["nothing: it is stopping".to_owned()],
@@ -63,7 +68,7 @@ mod tests {
     use crate::runtime::TaskStatus;
 
     fn status(state: AppState) -> Status {
-        Status { state, threads: 1, tasks: Vec::new(), error: None, rebalances: 0 }
+        Status { state, threads: 1, tasks: Vec::new(), error: None, rebalances: 0, paused: state == AppState::Paused }
     }
 
     #[test]
@@ -71,6 +76,7 @@ mod tests {
         let both = [("a".to_owned(), status(AppState::Running)), ("b".to_owned(), status(AppState::Starting))];
         assert!(!Readiness::of(&both).ready);
         assert!(Readiness::of(&both[..1]).ready);
+        assert!(Readiness::of(&[("a".to_owned(), status(AppState::Paused))]).ready);
         assert!(!Readiness::of(&[]).ready);
     }
 

@@ -21,7 +21,7 @@ fn sources(state: AppState) -> Sources {
         restore_remaining: 7,
         ended: false,
     };
-    let status = Status { state, threads: 1, tasks: vec![task], error: None, rebalances: 0 };
+    let status = Status { state, threads: 1, tasks: vec![task], error: None, rebalances: 0, paused: false };
     let metrics = Metrics::new();
     metrics.topology("totals").records_in("in").inc_by(3);
     Sources {

@@ -10,9 +10,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use prometheus::core::Collector;
-use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder};
+use prometheus::{CounterVec, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder};
 
-pub use prometheus::{Histogram, IntCounter, IntGauge};
+pub use prometheus::{Counter, Histogram, IntCounter, IntGauge};
 pub use topology::{DropCounters, Outcome, TopologyMetrics, Totals};
 
 use names::Definition;
@@ -51,6 +51,9 @@ struct Families {
     global_rows: IntGaugeVec,
     rebalances: IntCounterVec,
     tasks: IntGaugeVec,
+    operator_records: IntCounterVec,
+    busy: CounterVec,
+    paused: IntGaugeVec,
 }
 
 /// From a quick commit in memory to a broker that hangs.
@@ -87,6 +90,9 @@ impl Metrics {
             global_rows: gauge(&registry, &names::GLOBAL_ROWS),
             rebalances: counter(&registry, &names::REBALANCES),
             tasks: gauge(&registry, &names::TASKS),
+            operator_records: counter(&registry, &names::OPERATOR_RECORDS),
+            busy: seconds(&registry, &names::BUSY),
+            paused: gauge(&registry, &names::PAUSED),
         };
         #[cfg(target_os = "linux")]
         enter(&registry, prometheus::process_collector::ProcessCollector::for_self());
@@ -138,6 +144,11 @@ fn counter(registry: &Registry, definition: &Definition) -> IntCounterVec {
     register(registry, vector.expect("a valid name"))
 }
 
+fn seconds(registry: &Registry, definition: &Definition) -> CounterVec {
+    let vector = CounterVec::new(Opts::new(definition.name, definition.help), definition.labels);
+    register(registry, vector.expect("a valid name"))
+}
+
 fn gauge(registry: &Registry, definition: &Definition) -> IntGaugeVec {
     let vector = IntGaugeVec::new(Opts::new(definition.name, definition.help), definition.labels);
     register(registry, vector.expect("a valid name"))
@@ -182,6 +193,9 @@ mod tests {
         topology.global_rows("products").set(4);
         topology.rebalances().inc();
         topology.tasks([("running", 2)]);
+        topology.operator_records("windows").inc_by(6);
+        topology.busy_seconds(0).inc_by(0.25);
+        topology.paused(true);
         metrics.render()
     }
 

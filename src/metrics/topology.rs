@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
+use prometheus::{Counter, CounterVec, Histogram, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
 use super::Families;
 use crate::operators::{DropReason, Drops};
@@ -35,6 +35,8 @@ struct Inner {
     disk_bytes: Family<IntGauge>,
     global_rows: Family<IntGauge>,
     tasks: Family<IntGauge>,
+    operator_records: Family<IntCounter>,
+    busy: Family<Counter, usize>,
     vectors: Vectors,
     commit_duration: Histogram,
     restore_duration: Histogram,
@@ -42,6 +44,7 @@ struct Inner {
     aborted: IntCounter,
     restored: IntCounter,
     rebalances: IntCounter,
+    paused: IntGauge,
 }
 
 /// The vectors that handles are made from and taken out of.
@@ -63,6 +66,8 @@ struct Vectors {
     disk_bytes: IntGaugeVec,
     global_rows: IntGaugeVec,
     tasks: IntGaugeVec,
+    operator_records: IntCounterVec,
+    busy: CounterVec,
 }
 
 /// The handles of one metric by label, kept so that their sum can be told without rendering.
@@ -150,6 +155,8 @@ impl TopologyMetrics {
             disk_bytes: families.disk_bytes.clone(),
             global_rows: families.global_rows.clone(),
             tasks: families.tasks.clone(),
+            operator_records: families.operator_records.clone(),
+            busy: families.busy.clone(),
         };
         Self(Arc::new(Inner {
             name: name.to_owned(),
@@ -169,12 +176,15 @@ impl TopologyMetrics {
             disk_bytes: Family::default(),
             global_rows: Family::default(),
             tasks: Family::default(),
+            operator_records: Family::default(),
+            busy: Family::default(),
             commit_duration: families.commit_duration.with_label_values(&[name]),
             restore_duration: families.restore_duration.with_label_values(&[name]),
             committed: families.transactions.with_label_values(&[name, "committed"]),
             aborted: families.transactions.with_label_values(&[name, "aborted"]),
             restored: families.restored.with_label_values(&[name]),
             rebalances: families.rebalances.with_label_values(&[name]),
+            paused: families.paused.with_label_values(&[name]),
             vectors,
         }))
     }
@@ -370,6 +380,25 @@ impl TopologyMetrics {
         for (state, count) in by_state {
             self.gauge(&self.0.tasks, &self.0.vectors.tasks, state).set(count);
         }
+    }
+
+    /// Records that came into an operator, by its name in [`Description`](crate::topology::describe::Description).
+    #[must_use]
+    pub fn operator_records(&self, operator: &str) -> IntCounter {
+        self.counter(&self.0.operator_records, &self.0.vectors.operator_records, operator)
+    }
+
+    /// How long a stream thread has worked, in seconds.
+    #[must_use]
+    pub fn busy_seconds(&self, thread: usize) -> Counter {
+        handle(&self.0.busy, thread, || {
+            self.0.vectors.busy.with_label_values(&[self.0.name.as_str(), &thread.to_string()])
+        })
+    }
+
+    /// Whether this process was told to pause.
+    pub fn paused(&self, paused: bool) {
+        self.0.paused.set(paused.into());
     }
 
     /// How many records did not go the usual way, by reason, over all topics; reasons without any are left out.

@@ -351,6 +351,7 @@ impl StreamThread {
                 Stage::Waiting => ("waiting for its state", 0),
                 Stage::Restoring(restore) => ("restoring", restore.remaining()),
                 Stage::Running(_) if !self.parts.globals.ready() => ("waiting for the global tables", 0),
+                Stage::Running(task) if task.is_held() => ("paused", 0),
                 Stage::Running(_) => ("running", 0),
             };
             let (lag, time) = match &slot.stage {

@@ -8,6 +8,8 @@
 //! - `doubts`: whether what tasks upstream have said still holds when a task begins.
 //! - `task`: one sub-topology for one partition; no input or output, no clock.
 //! - `commit`: exactly once, and its one rule.
+//! - `pause`: a stream thread rests and goes on.
+//! - [`refused`]: the last records that did not go the usual way.
 //! - `suspects`: the one record that a transaction fails on.
 //! - `route`: partitions and limits of what is sent.
 //! - [`queries`] and [`owners`]: committed state, asked for from outside, and where it is.
@@ -33,8 +35,10 @@ mod globals_tests;
 mod meters;
 pub mod owners;
 mod patience;
+mod pause;
 mod placement;
 pub mod queries;
+pub mod refused;
 pub mod reset;
 mod restore;
 mod route;
@@ -51,4 +55,5 @@ pub use app::{App, Running, Watch};
 pub use config::Config;
 pub use owners::Owner;
 pub use queries::Queries;
+pub use refused::Refused;
 pub use status::{AppState, Status, TaskStatus, TaskTime};

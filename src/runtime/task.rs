@@ -85,6 +85,10 @@ pub(crate) struct Task {
     moved: bool,
     /// True where partitions downstream have still to be told how far time has come.
     owes_markers: bool,
+    /// True where tasks downstream wait for its word.
+    writes_repartition: bool,
+    /// True while its thread rests: nobody looks whether it has more to come.
+    held: bool,
 }
 
 /// Why a step ended early.
@@ -122,6 +126,8 @@ impl Task {
             dirty: false,
             moved: false,
             owes_markers,
+            writes_repartition,
+            held: false,
         }
     }
 
@@ -226,6 +232,29 @@ impl Task {
         self.check()
     }
 
+    /// Its thread rests: it says that more may come, with the commit that is to follow, and what it knew of its inputs' ends
+    /// counts no more.
+    pub(crate) fn hold(&mut self, elapsed: Duration, wall: Timestamp) {
+        self.held = true;
+        self.cx.wall = wall;
+        for input in &mut self.inputs {
+            (input.caught_up, input.at_high_watermark) = (input.at_end, false);
+            input.port.tick(elapsed, wall, false, &mut self.cx);
+        }
+        self.moved |= self.writes_repartition;
+    }
+
+    /// Its thread goes on. Whether it has more to come is told anew.
+    pub(crate) fn release(&mut self) {
+        self.held = false;
+        self.moved |= self.writes_repartition;
+    }
+
+    /// True while its thread rests.
+    pub(crate) fn is_held(&self) -> bool {
+        self.held
+    }
+
     /// Doubts these tasks upstream of an input, and no others any more; up to `reach` the input has to be read before it
     /// counts as read to its end.
     pub(crate) fn doubt(&mut self, input: usize, tasks: &BTreeSet<u32>, reach: Offset) {
@@ -275,7 +304,11 @@ impl Task {
                 (Some(Activity::End), Activity::End) => Activity::End,
             });
         }
-        all.unwrap_or_default()
+        match all.unwrap_or_default() {
+            Activity::End => Activity::End,
+            _ if self.held => Activity::Active,
+            activity => activity,
+        }
     }
 
     /// The input to take records from, and the time up to which they come before every other input's. `None` while the

@@ -21,6 +21,7 @@ use super::config::Config;
 use super::doubts::Doubts;
 use super::globals::Globals;
 use super::patience::patiently;
+use super::pause::Rest;
 use super::restore::Restore;
 use super::route::Router;
 use super::status::{Shared, ThreadStatus};
@@ -36,7 +37,7 @@ const FETCH_PACKED: usize = 4;
 /// How many records a task processes before the next one gets its turn.
 const STEP: usize = 1_000;
 /// The longest sleep: the group wants to hear from its member.
-const LONGEST_SLEEP: Duration = Duration::from_millis(100);
+pub(crate) const LONGEST_SLEEP: Duration = Duration::from_millis(100);
 /// The longest sleep while a task waits for something that does not wake the member.
 const SHORT_SLEEP: Duration = Duration::from_millis(5);
 /// How often sources are asked whether they have fallen silent.
@@ -107,11 +108,12 @@ pub(crate) struct StreamThread {
     /// When markers last went to all partitions downstream, and whether the running commit sends them.
     pub(crate) all_told: Duration,
     pub(crate) telling_all: bool,
+    pub(crate) rest: Rest,
     ticked: Duration,
     /// Where a bounded run ends.
     bounds: Option<BTreeMap<TopicPartition, Offset>>,
     batch: Batch,
-    status: ThreadStatus,
+    pub(crate) status: ThreadStatus,
     reported: Option<Duration>,
 }
 
@@ -135,6 +137,7 @@ impl StreamThread {
             doubts: Doubts::default(),
             all_told: Duration::ZERO,
             telling_all: false,
+            rest: Rest::default(),
             ticked: Duration::ZERO,
             bounds: parts.shared.bounds(),
             batch: Batch::default(),
@@ -169,6 +172,10 @@ impl StreamThread {
         worked |= self.parts.globals.catch_up()?;
         worked |= self.restore()?;
         self.look_upstream()?;
+        if self.parts.shared.pausing() {
+            return self.rest(worked);
+        }
+        self.go_on();
         let mut processed = false;
         if self.parts.globals.ready() {
             processed = self.process()?;
@@ -205,6 +212,10 @@ impl StreamThread {
                 Stage::Restoring(restore) => return restore.wait(timeout.min(SHORT_SLEEP)),
                 Stage::Waiting => return self.member.wait(timeout.min(SHORT_SLEEP)),
             }
+        }
+        if self.rest.is_on() {
+            // Not for its input, which is not read: to be told to go on.
+            return self.parts.shared.wait(timeout);
         }
         self.member.wait(timeout);
     }
@@ -293,7 +304,7 @@ impl StreamThread {
         let wall = self.parts.clock.wall();
         for number in 0..self.slots.len() {
             let Stage::Running(task) = &mut self.slots[number].stage else { continue };
-            match task.tick(elapsed, wall) {
+            match task.tick(self.rest.awake(elapsed), wall) {
                 Ok(()) => {}
                 Err(Stop::Failed(failure)) => return self.failed(number, failure),
                 Err(Stop::Policy(error) | Stop::Broken(error)) => return Err(error),
@@ -389,13 +400,14 @@ impl StreamThread {
             tracing::debug!("the last transaction could not be aborted; the broker will: {error}");
         }
         self.drop_tasks();
+        self.status.paused = false;
         self.status.ended = true;
         self.report(true);
         self.member.close(leave);
     }
 
     /// Tells the rest of the process what this thread is doing, now and then.
-    fn report(&mut self, now: bool) {
+    pub(crate) fn report(&mut self, now: bool) {
         let elapsed = self.parts.clock.elapsed();
         if !now && self.reported.is_some_and(|at| elapsed.saturating_sub(at) < REPORT_EVERY) {
             return;
