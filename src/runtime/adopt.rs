@@ -14,7 +14,7 @@ use crate::topology::{Layout, TaskContext, TaskId};
 #[cfg(test)]
 use super::bugs::Bug;
 use super::doubts::Doubts;
-use super::meters::InputMeters;
+use super::meters::{InputMeters, OperatorMeter};
 use super::patience::patiently;
 use super::restore::Restore;
 use super::status::{TaskStatus, TaskTime};
@@ -264,11 +264,12 @@ impl StreamThread {
             }
         };
         let inputs = wired.sources.into_iter().zip(partitions).map(input).collect();
+        let meters = wired.counts.into_iter().map(|count| OperatorMeter::new(metrics, count)).collect();
         let mut readers = layout.subs.iter().flat_map(|sub| &sub.inputs);
         let writes_repartition = readers.any(|input| input.upstream == Some(id.sub));
         let sequence = self.sequence(id).unwrap_or(0);
         #[cfg_attr(not(test), expect(unused_mut, reason = "only tests plant bugs"))]
-        let mut task = Task::new(inputs, wired.stores, wired.clocks, state, sequence, writes_repartition);
+        let mut task = Task::new(inputs, wired.stores, wired.clocks, state, sequence, writes_repartition, meters);
         #[cfg(test)]
         if let Some(flaw) = self.parts.config.bug.and_then(Bug::flaw) {
             task.plant(flaw);

@@ -170,6 +170,10 @@ impl StreamThread {
             if !task.is_dirty() {
                 continue;
             }
+            if task.has_refused() {
+                let refused = task.take_refused(&self.parts.layout.task_name(*id), &self.suspects);
+                self.parts.shared.refused().enter(refused);
+            }
             task.committed();
             let mut stand = task.state.stand();
             stand.sequence = task.sequence;
@@ -237,6 +241,7 @@ impl StreamThread {
             inputs: self.transaction_inputs(),
             reason: failure.reason,
             message: failure.message.clone(),
+            operator: failure.operator.clone(),
         };
         if let Stage::Running(task) = &self.slots[number].stage {
             evidence.culprit = failure.input.and_then(|input| task.place_of(input));

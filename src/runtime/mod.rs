@@ -10,6 +10,7 @@
 //! - `commit`: exactly once, and its one rule.
 //! - `pause`: a stream thread rests and goes on.
 //! - [`refused`]: the last records that did not go the usual way.
+//! - `discreet`: what an error says, without what is in the record.
 //! - `suspects`: the one record that a transaction fails on.
 //! - `route`: partitions and limits of what is sent.
 //! - [`queries`] and [`owners`]: committed state, asked for from outside, and where it is.
@@ -26,6 +27,7 @@ mod caretaker;
 pub(crate) mod cluster;
 mod commit;
 pub mod config;
+mod discreet;
 mod doubts;
 #[cfg(test)]
 mod doubts_tests;

@@ -9,6 +9,7 @@ use crate::broker::{Batch, Fetched, Outgoing, OutgoingRecord, Partitioning};
 use crate::codec::marker::Activity;
 use crate::codec::position::Position;
 use crate::error::{Error, ErrorKind, Place};
+use crate::operators::notes::{Note, Noting};
 use crate::operators::source::{Bad, BadInput, InputPlace, Inputs, SourcePort, SourceTime, Verdict};
 use crate::operators::stores::StorePort;
 use crate::operators::{ClockPort, Cx, Drops, Failure, Signal};
@@ -16,8 +17,10 @@ use crate::record::{InputNumber, Offset, TopicPartition};
 use crate::state::TaskState;
 use crate::time::Timestamp;
 
-use super::meters::InputMeters;
-use super::suspects::Suspect;
+use super::discreet;
+use super::meters::{InputMeters, OperatorMeter};
+use super::refused::Refused;
+use super::suspects::{Suspect, Suspects};
 
 /// One of a task's input partitions.
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about what the broker holds")]
@@ -89,6 +92,7 @@ pub(crate) struct Task {
     writes_repartition: bool,
     /// True while its thread rests: nobody looks whether it has more to come.
     held: bool,
+    meters: Vec<OperatorMeter>,
 }
 
 /// Why a step ended early.
@@ -111,6 +115,7 @@ impl Task {
         state: TaskState,
         sequence: u64,
         writes_repartition: bool,
+        meters: Vec<OperatorMeter>,
     ) -> Self {
         let (cx, numbers) = (Cx::default(), Inputs::default());
         let owes_markers = writes_repartition;
@@ -128,6 +133,7 @@ impl Task {
             owes_markers,
             writes_repartition,
             held: false,
+            meters,
         }
     }
 
@@ -358,7 +364,9 @@ impl Task {
         }
         let (offset, reason) = (bad.offset, bad.reason.label());
         tracing::debug!(%partition, offset, reason, ?policy, "record not processed: {}", bad.message);
-        self.cx.drops.count(bad.reason);
+        let Bad { reason, message, timestamp, .. } = bad;
+        let timestamp = timestamp.unwrap_or(Timestamp::MIN);
+        self.cx.drop_noted(reason, || Noting { operator: None, input: number, timestamp, message: Some(message) });
         Ok(true)
     }
 
@@ -462,8 +470,56 @@ impl Task {
             .collect()
     }
 
+    /// What the running transaction has refused. To be asked before it is [`committed`](Self::committed), which forgets it;
+    /// an abort forgets it as well.
+    pub(crate) fn take_refused(&mut self, task: &str, suspects: &Suspects) -> Vec<Refused> {
+        let noted = self.cx.notes.take();
+        let mut rest = self.cx.drops.clone();
+        rest.subtract(&noted.drops);
+        let mut refused: Vec<Refused> =
+            noted.kept.into_iter().filter_map(|note| self.refused(task, note, suspects)).collect();
+        for (reason, count) in rest.iter() {
+            let input = InputNumber::UNKNOWN;
+            let (timestamp, at) = (Timestamp::MIN, self.cx.wall);
+            let note = Note { reason, operator: None, input, timestamp, at, message: None };
+            let message = Some(format!("{count} records; which ones, was not noted"));
+            refused.extend(self.refused(task, note, suspects).map(|of_all| Refused { message, ..of_all }));
+        }
+        refused
+    }
+
+    /// What others are told of a record. Where its place is not known, that of the first input stands for it.
+    fn refused(&self, task: &str, note: Note, suspects: &Suspects) -> Option<Refused> {
+        let Note { reason, operator, input, timestamp, at, message } = note;
+        let place = self.place_of(input);
+        let named = operator.as_deref().or_else(|| suspects.operator_of(place.as_ref()?));
+        let operator = named.map(str::to_owned);
+        let message = message.and_then(|message| discreet::told(reason, operator.as_deref(), &message));
+        let (partition, offset) = match place {
+            Some((partition, offset, _)) => (partition, Some(offset)),
+            None => (self.inputs.first()?.partition.clone(), None),
+        };
+        Some(Refused {
+            at,
+            task: task.to_owned(),
+            topic: partition.topic.to_string(),
+            partition: partition.partition,
+            offset,
+            timestamp: Some(timestamp).filter(|timestamp| *timestamp > Timestamp::MIN),
+            reason: reason.label().to_owned(),
+            operator,
+            message,
+        })
+    }
+
+    /// True where the running transaction has refused anything.
+    pub(crate) fn has_refused(&self) -> bool {
+        self.cx.drops != Drops::default()
+    }
+
     /// The running transaction has been committed: what it did counts from now on.
     pub(crate) fn committed(&mut self) {
+        self.cx.notes.clear();
         let (drops, late) = (self.cx.drops.take(), std::mem::take(&mut self.cx.late));
         if let Some(input) = self.inputs.first().filter(|_| drops != Drops::default() || !late.is_empty()) {
             input.meters.drops.add(&drops);
@@ -473,6 +529,7 @@ impl Task {
             input.meters.records.inc_by(std::mem::take(&mut input.processed));
             input.meters.dead_letters.inc_by(std::mem::take(&mut input.dead_letters));
         }
+        self.meters.iter_mut().for_each(OperatorMeter::committed);
         self.sequence += 1;
         self.numbers.clear();
         self.dirty = self.more;

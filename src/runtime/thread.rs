@@ -20,6 +20,7 @@ use crate::topology::{Layout, TaskId, TaskOptions, Topology};
 use super::config::Config;
 use super::doubts::Doubts;
 use super::globals::Globals;
+use super::meters::Busy;
 use super::patience::patiently;
 use super::pause::Rest;
 use super::restore::Restore;
@@ -115,6 +116,8 @@ pub(crate) struct StreamThread {
     batch: Batch,
     pub(crate) status: ThreadStatus,
     reported: Option<Duration>,
+    /// Where a thread of its own runs the loop.
+    busy: Option<Busy>,
 }
 
 impl StreamThread {
@@ -143,6 +146,7 @@ impl StreamThread {
             batch: Batch::default(),
             status: ThreadStatus::default(),
             reported: None,
+            busy: None,
             parts,
         })
     }
@@ -151,10 +155,18 @@ impl StreamThread {
     pub(crate) fn run(mut self) {
         let span = tracing::info_span!("stream thread", topology = self.parts.topology.name(), thread = self.number);
         let _entered = span.enter();
+        self.busy = Some(Busy::new(&self.parts.metrics, self.number, self.parts.clock.elapsed()));
         while !self.parts.shared.stopping() {
             match self.turn() {
                 Ok(Turn::Worked) => {}
-                Ok(Turn::Idle(sleep)) => self.sleep(sleep),
+                Ok(Turn::Idle(sleep)) => {
+                    self.worked();
+                    self.sleep(sleep);
+                    let now = self.parts.clock.elapsed();
+                    if let Some(busy) = &mut self.busy {
+                        busy.waited(now);
+                    }
+                }
                 Err(error) => {
                     tracing::error!("the stream thread stops: {error}");
                     self.parts.shared.fail(error);
@@ -200,6 +212,14 @@ impl StreamThread {
         let wall = self.parts.clock.wall();
         let due = self.running().filter_map(Task::clock_due).min();
         due.map_or(LONGEST_SLEEP, |due| Duration::from_millis(due.millis_since(wall)).min(LONGEST_SLEEP))
+    }
+
+    /// Counts the time that it has worked.
+    fn worked(&mut self) {
+        let now = self.parts.clock.elapsed();
+        if let Some(busy) = &mut self.busy {
+            busy.worked(now);
+        }
     }
 
     fn sleep(&mut self, timeout: Duration) {
@@ -413,6 +433,7 @@ impl StreamThread {
             return;
         }
         self.reported = Some(elapsed);
+        self.worked();
         self.status.tasks = self.task_statuses();
         self.measure(&self.status.tasks);
         self.parts.shared.report(self.number, self.status.clone());
