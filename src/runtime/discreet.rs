@@ -103,7 +103,6 @@ mod tests {
     #[derive(Debug, Deserialize, serde::Serialize, Clone, PartialEq)]
     #[serde(deny_unknown_fields)]
     struct Card {
-        #[expect(dead_code, reason = "only read")]
         number: u32,
         kind: Kind,
     }

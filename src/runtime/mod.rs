@@ -38,9 +38,13 @@ mod meters;
 pub mod owners;
 mod patience;
 mod pause;
+#[cfg(test)]
+mod pause_tests;
 mod placement;
 pub mod queries;
 pub mod refused;
+#[cfg(test)]
+mod refused_tests;
 pub mod reset;
 mod restore;
 mod route;
