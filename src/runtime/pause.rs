@@ -7,16 +7,22 @@
 
 use std::time::Duration;
 
-use crate::error::Result;
+use crate::broker::Isolation;
+use crate::error::{ErrorKind, Result};
+use crate::record::TopicPartition;
 
 use super::task::Task;
 use super::thread::{LONGEST_SLEEP, Slot, Stage, StreamThread, Turn};
+
+/// How often the broker is asked how much waits.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// Whether a thread rests, and for how long it has.
 #[derive(Debug, Default)]
 pub(crate) struct Rest {
     since: Option<Duration>,
     before: Duration,
+    looked: Duration,
 }
 
 impl Rest {
@@ -43,6 +49,7 @@ impl StreamThread {
             self.commit_telling(true)?;
         }
         let resting = self.running().all(Task::is_held);
+        self.look_at_ends()?;
         let changed = std::mem::replace(&mut self.status.paused, resting) != resting;
         self.report(changed);
         Ok(if worked || !resting { Turn::Worked } else { Turn::Idle(LONGEST_SLEEP) })
@@ -60,6 +67,36 @@ impl StreamThread {
             }
         }
         any
+    }
+
+    /// Asks how much waits by now, which is not fetched: for people to see.
+    fn look_at_ends(&mut self) -> Result<()> {
+        let now = self.parts.clock.elapsed();
+        if now.saturating_sub(self.rest.looked) < LOOK_EVERY {
+            return Ok(());
+        }
+        self.rest.looked = now;
+        let inputs = self.running().flat_map(|task| &task.inputs);
+        let places: Vec<TopicPartition> = inputs.map(|input| input.partition.clone()).collect();
+        if places.is_empty() {
+            return Ok(());
+        }
+        let ends = match self.parts.broker.end_offsets(&places, Isolation::ReadCommitted) {
+            Ok(ends) => ends,
+            Err(error) if error.kind() == ErrorKind::Broker || error.is_fenced() => {
+                tracing::debug!("how much waits is asked again: {error}");
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
+        let mut ends = ends.into_iter();
+        for Slot { stage, .. } in &mut self.slots {
+            let Stage::Running(task) = stage else { continue };
+            for (input, end) in task.inputs.iter_mut().zip(&mut ends) {
+                input.ends_at(end);
+            }
+        }
+        Ok(())
     }
 
     /// Goes on where the thread has rested.

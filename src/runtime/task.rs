@@ -64,6 +64,16 @@ impl Input {
             self.meters.lag.set(behind.max(0));
         }
     }
+
+    /// The broker holds committed records up to here, which nobody fetches now.
+    pub(crate) fn ends_at(&mut self, end: Offset) {
+        // Markers of transactions lie between what was processed and what was fetched.
+        let (position, _) = self.port.position();
+        let from = if self.port.queued() == 0 { self.fetched.max(position) } else { position };
+        let behind = (end - from).max(0);
+        self.lag = Some(u64::try_from(behind).unwrap_or(0));
+        self.meters.lag.set(behind);
+    }
 }
 
 /// One sub-topology for one partition number.
