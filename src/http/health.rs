@@ -68,7 +68,8 @@ mod tests {
     use crate::runtime::TaskStatus;
 
     fn status(state: AppState) -> Status {
-        Status { state, threads: 1, tasks: Vec::new(), error: None, rebalances: 0, paused: state == AppState::Paused }
+        let paused = state == AppState::Paused;
+        Status { state, threads: 1, tasks: Vec::new(), error: None, rebalances: 0, paused, reports: Vec::new() }
     }
 
     #[test]
@@ -87,6 +88,7 @@ mod tests {
             thread: 0,
             state: "restoring".into(),
             lag: None,
+            processed: 0,
             time: crate::runtime::TaskTime::default(),
             restore_remaining: 42,
             ended: false,

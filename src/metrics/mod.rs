@@ -13,7 +13,7 @@ use prometheus::core::Collector;
 use prometheus::{CounterVec, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder};
 
 pub use prometheus::{Counter, Histogram, IntCounter, IntGauge};
-pub use topology::{DropCounters, Outcome, TopologyMetrics, Totals};
+pub use topology::{Counts, DropCounters, Outcome, PartitionCounts, TopologyMetrics, Totals};
 
 use names::Definition;
 
@@ -54,6 +54,7 @@ struct Families {
     operator_records: IntCounterVec,
     busy: CounterVec,
     paused: IntGaugeVec,
+    findings: IntGaugeVec,
 }
 
 /// From a quick commit in memory to a broker that hangs.
@@ -93,6 +94,7 @@ impl Metrics {
             operator_records: counter(&registry, &names::OPERATOR_RECORDS),
             busy: seconds(&registry, &names::BUSY),
             paused: gauge(&registry, &names::PAUSED),
+            findings: gauge(&registry, &names::FINDINGS),
         };
         #[cfg(target_os = "linux")]
         enter(&registry, prometheus::process_collector::ProcessCollector::for_self());
@@ -196,6 +198,7 @@ mod tests {
         topology.operator_records("windows").inc_by(6);
         topology.busy_seconds(0).inc_by(0.25);
         topology.paused(true);
+        topology.finding("no_progress", true);
         metrics.render()
     }
 

@@ -96,6 +96,8 @@ metrics! {
         "How long a stream thread worked. The rest of the time it waited for something to do: near one second a second, it is as fast as it gets.";
     PAUSED = Gauge "paused" []
         "1 while this process was told to pause and processes nothing, else 0.";
+    FINDINGS = Gauge "findings" ["kind"]
+        "1 while the process finds that something is stuck or goes wrong, by kind, else 0. The kinds are in `docs/stuck.md`.";
 }
 
 /// The table of all metrics as Markdown: the whole of `docs/metrics.md`.
@@ -123,7 +125,7 @@ mod tests {
 
     #[test]
     fn names_are_valid_and_say_their_unit() {
-        let units = ["_total", "_seconds", "_bytes", "_records", "_rows", "_tasks", "_paused"];
+        let units = ["_total", "_seconds", "_bytes", "_records", "_rows", "_tasks", "_paused", "_findings"];
         for Definition { name, kind, help, labels } in ALL {
             assert!(name.starts_with("millstream_"), "{name}");
             assert!(name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'), "{name}");

@@ -360,8 +360,9 @@ impl StreamThread {
                 _ => (None, TaskTime::default()),
             };
             let ended = matches!(&slot.stage, Stage::Running(task) if task.has_ended());
-            let name = self.name_of(slot.id);
-            TaskStatus { name, thread: self.number, state: state.into(), lag, time, restore_remaining, ended }
+            let processed = if let Stage::Running(task) = &slot.stage { task.processed() } else { 0 };
+            let (name, thread, state) = (self.name_of(slot.id), self.number, state.into());
+            TaskStatus { name, thread, state, lag, processed, time, restore_remaining, ended }
         };
         self.slots.iter().map(status).collect()
     }

@@ -9,7 +9,7 @@ use crate::broker::{Broker, Isolation};
 use crate::error::{Error, ErrorKind, Result};
 use crate::metrics::{Metrics, TopologyMetrics};
 use crate::time::{Clock, SystemClock};
-use crate::topology::Topology;
+use crate::topology::{Layout, Topology};
 
 use super::caretaker::Caretaker;
 use super::config::Config;
@@ -140,8 +140,9 @@ impl Running {
 
     /// A view of [`status`](Self::status) that can be handed to others, such as a health endpoint.
     pub fn watch(&self) -> Watch {
-        let Parts { metrics, config, .. } = &self.parts;
-        Watch { shared: Arc::clone(&self.shared), threads: config.threads, metrics: metrics.clone() }
+        let Parts { metrics, config, layout, .. } = &self.parts;
+        let (shared, layout) = (Arc::clone(&self.shared), Arc::clone(layout));
+        Watch { shared, threads: config.threads, metrics: metrics.clone(), layout }
     }
 
     /// What can be asked of its committed state, by whoever holds on to it.
@@ -205,12 +206,18 @@ pub struct Watch {
     shared: Arc<Shared>,
     threads: usize,
     metrics: TopologyMetrics,
+    layout: Arc<Layout>,
 }
 
 impl Watch {
     /// What the application is doing.
     pub fn status(&self) -> Status {
         self.shared.status(self.threads)
+    }
+
+    /// The topics and tasks that the application has on its broker, those of other processes among them.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
     }
 
     /// As [`Running::pause`].

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::Error;
 use crate::record::{Offset, TopicPartition};
 use crate::time::Timestamp;
@@ -13,7 +15,8 @@ use super::refused::Ring;
 use super::serving::Serving;
 
 /// What an application is doing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum AppState {
     /// Waiting for its first assignment.
     Starting,
@@ -48,6 +51,9 @@ pub struct Status {
     /// True from when it is told to pause until it is told to resume. [`AppState::Paused`] follows once every thread has committed,
     /// and what is being restored is complete.
     pub paused: bool,
+    /// How often each stream thread has said what it does, which is several times a second. One that says no more is inside a
+    /// call that does not return, or has ended.
+    pub reports: Vec<u64>,
 }
 
 /// What a task is doing.
@@ -61,6 +67,8 @@ pub struct TaskStatus {
     pub state: String,
     /// How many records it is behind, as far as known.
     pub lag: Option<u64>,
+    /// How many records it has processed and committed since it was built here, or built anew after an abort.
+    pub processed: u64,
     /// How far event time has come in it.
     pub time: TaskTime,
     /// How many changelog offsets are still to be restored.
@@ -103,6 +111,8 @@ struct Inner {
 /// What one stream thread is doing.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ThreadStatus {
+    /// How often it has reported.
+    pub(crate) reports: u64,
     pub(crate) assigned: bool,
     pub(crate) tasks: Vec<TaskStatus>,
     pub(crate) rebalances: u64,
@@ -226,6 +236,7 @@ impl Shared {
         let error = inner.error.as_ref().map(ToString::to_string);
         let rebalances = reports.iter().map(|thread| thread.rebalances).sum();
         let paused = self.pause.load(Ordering::SeqCst);
-        Status { state, threads, tasks, error, rebalances, paused }
+        let reports = inner.threads.values().map(|thread| thread.reports).collect();
+        Status { state, threads, tasks, error, rebalances, paused, reports }
     }
 }

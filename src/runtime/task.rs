@@ -89,6 +89,8 @@ pub(crate) struct Task {
     pub(crate) state: TaskState,
     /// The number of transactions that this task has committed, over all its owners.
     pub(crate) sequence: u64,
+    /// How many records its committed transactions have processed.
+    processed: u64,
     cx: Cx,
     /// Where each input of the running transaction came from.
     numbers: Inputs,
@@ -136,6 +138,7 @@ impl Task {
             more: false,
             state,
             sequence,
+            processed: 0,
             cx,
             numbers,
             dirty: false,
@@ -466,6 +469,11 @@ impl Task {
         self.inputs.iter().map(|input| input.lag).sum()
     }
 
+    /// How many records its committed transactions have processed.
+    pub(crate) fn processed(&self) -> u64 {
+        self.processed
+    }
+
     /// The positions to commit, one an input, under the next sequence.
     pub(crate) fn positions(&self) -> Vec<(TopicPartition, Offset, Position)> {
         self.inputs
@@ -536,6 +544,7 @@ impl Task {
             input.meters.count_late(late);
         }
         for input in &mut self.inputs {
+            self.processed += input.processed;
             input.meters.records.inc_by(std::mem::take(&mut input.processed));
             input.meters.dead_letters.inc_by(std::mem::take(&mut input.dead_letters));
         }

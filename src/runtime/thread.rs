@@ -433,6 +433,7 @@ impl StreamThread {
             return;
         }
         self.reported = Some(elapsed);
+        self.status.reports += 1;
         self.worked();
         self.status.tasks = self.task_statuses();
         self.measure(&self.status.tasks);
