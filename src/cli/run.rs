@@ -67,7 +67,9 @@ fn run_all(topologies: Vec<Topology>, settings: &Layer, reports: &[Report]) -> R
     let metrics = Metrics::new();
     let names: Vec<String> = topologies.iter().map(|topology| topology.name().to_owned()).collect();
     let advertise = advertised(settings, http.as_ref().map(Bound::addr));
-    let fleet = start(topologies, &broker, &Config { advertise, ..config(settings) }, &metrics)?;
+    let fleet = start(topologies, &broker, &Config { advertise: advertise.clone(), ..config(settings) }, &metrics)?;
+    // Whether anybody can ask or not: it says in the log what is stuck.
+    let _observer = fleet.observe(&metrics, advertise);
     let http = http.map(|http| http.serve(fleet.sources(&metrics, descriptions, token))).transpose()?;
     if let Some(http) = &http {
         tracing::info!("listening at http://{}", http.addr());
