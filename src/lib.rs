@@ -21,6 +21,7 @@ pub mod state;
 pub mod testing;
 pub mod time;
 pub mod topology;
+pub mod watch;
 pub mod window;
 
 pub use broker::kafka::KafkaBroker;

@@ -475,6 +475,9 @@ pub(super) struct HealthArguments {
     /// Ask whether it is ready: it has its partitions, and their state is restored
     #[arg(long)]
     pub(super) ready: bool,
+    /// Say what is stuck or goes wrong there, and why; whatever that is, the exit code is 0
+    #[arg(long, conflicts_with = "ready")]
+    pub(super) why: bool,
 }
 
 #[derive(Debug, Args)]

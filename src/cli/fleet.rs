@@ -10,6 +10,7 @@ use crate::http::{Sources, Token};
 use crate::metrics::Metrics;
 use crate::redis::RunningSink;
 use crate::runtime::{App, AppState, Running, Status, Watch};
+use crate::watch::Observer;
 
 /// How often to look whether one of them has ended.
 const LOOK: Duration = Duration::from_millis(20);
@@ -56,6 +57,12 @@ impl Fleet {
         let queries = self.applications.iter().map(|(_, running)| running.queries()).collect();
         let (metrics, status) = (metrics.clone(), Arc::new(self.watch()));
         Sources { metrics, status, topologies: Arc::new(topologies), queries, token }
+    }
+
+    /// Looks at them once a second and says what is stuck. `address` is where other processes reach this one.
+    pub(super) fn observe(&self, metrics: &Metrics, address: Option<String>) -> Observer {
+        let applications = self.applications.iter().map(|(name, running)| (name.clone(), running.watch()));
+        Observer::start(applications.collect(), metrics, address)
     }
 
     /// True once one of them has ended, or all in a bounded run.

@@ -79,9 +79,11 @@ fn run_all(
     let metrics = Metrics::new();
     let names: Vec<String> = topologies.iter().map(|topology| topology.name().to_owned()).collect();
     let advertise = advertised(settings, http.as_ref().map(Bound::addr));
-    let config = Config { advertise, ..config(settings) };
+    let config = Config { advertise: advertise.clone(), ..config(settings) };
     let mut fleet = start(topologies, &broker, &config, &metrics)?;
     redis.map_or(Ok(()), |redis| redis.start(&mut fleet, &broker, &config, &metrics))?;
+    // Whether anybody can ask or not: it says in the log what is stuck.
+    let _observer = fleet.observe(&metrics, advertise);
     let http = http.map(|http| http.serve(fleet.sources(&metrics, descriptions, token))).transpose()?;
     if let Some(http) = &http {
         tracing::info!("listening at http://{}", http.addr());

@@ -353,6 +353,7 @@ impl<K: Data, V: Data, KC, VC, E> Source<K, V, KC, VC, E> {
                 let decode = TopicDecoder::new(KC::default(), VC::default(), Arc::clone(&event_time));
                 let decode = decode.ahead_by_at_most(ahead);
                 let (input, policy) = (wiring.input(id), wiring.policy(id));
+                wiring.count(&from);
                 wiring.add_source(Box::new(TypedSource::new(input, policy, pace, decode, from.take())));
             }),
         });

@@ -18,8 +18,8 @@ use crate::operators::merge::Merge;
 use crate::operators::table_out::{Standing, TableOut};
 use crate::operators::window::{Emit, Merge as MergeValues, Port, Shell};
 use crate::operators::{Change, Edge, Out, Reject};
-use crate::topology::Mistake;
 use crate::topology::graph::{Graph, NodeId, NodeKind};
+use crate::topology::{Mistake, Wiring};
 use crate::window::{SessionWindows, Windowed};
 
 const KIND: NodeKind = NodeKind::Stateful { emission: None, keeps_before: false };
@@ -28,8 +28,8 @@ const KIND: NodeKind = NodeKind::Stateful { emission: None, keeps_before: false 
 type Initial<A> = Arc<dyn Fn() -> A + Send + Sync>;
 /// Windows as the inputs of one task share them.
 type Shared<K, A> = Arc<Mutex<Shell<K, Windowed<K>, A>>>;
-type WirePlain<K, A> = Box<dyn Fn(Standing<K, A>, Initial<A>, Out<K, Change<A>>) + Send + Sync>;
-type WireWindowed<K, A> = Box<dyn Fn(usize, Shared<K, A>, Initial<A>) + Send + Sync>;
+type WirePlain<K, A> = Box<dyn Fn(&mut Wiring<'_>, Standing<K, A>, Initial<A>, Out<K, Change<A>>) + Send + Sync>;
+type WireWindowed<K, A> = Box<dyn Fn(&mut Wiring<'_>, usize, Shared<K, A>, Initial<A>) + Send + Sync>;
 
 /// An input whose records have been placed by their keys.
 struct Placed<K: Key, A: Data> {
@@ -115,7 +115,7 @@ impl<K: Key, A: Data> Cogrouped<K, A> {
             for (input, port) in inputs.iter().zip(ports).rev() {
                 let own = Edge::new();
                 own.join(Box::new(port));
-                (input.plain)(at.clone(), Arc::clone(&initial), own.take());
+                (input.plain)(wiring, at.clone(), Arc::clone(&initial), own.take());
             }
         });
         self.graph.borrow_mut().queried(node, Lookup::rows::<K, A>());
@@ -138,7 +138,7 @@ impl<K: Key, A: Data> Cogrouped<K, A> {
         &self,
         label: &'static str,
         parents: Vec<NodeId>,
-        wire: impl Fn(&mut crate::topology::Wiring<'_>) + Send + Sync + 'static,
+        wire: impl Fn(&mut Wiring<'_>) + Send + Sync + 'static,
     ) {
         let first = parents.first().copied().unwrap_or(NodeId(0));
         let above: Stream<O, A> = Stream::new(Rc::clone(&self.graph), first, Edge::new(), false);
@@ -152,13 +152,13 @@ fn input<K: Key, V: Data, A: Data>(
 ) -> Placed<K, A> {
     let stream = grouped.placed("by-cogroup");
     let (edge, by) = (stream.edge.clone(), Arc::clone(&f));
-    let plain: WirePlain<K, A> = Box::new(move |at, initial, out| {
-        edge.join(Box::new(Aggregate::new(TableOut::new(at, out), fold(initial, Arc::clone(&by)))));
+    let plain: WirePlain<K, A> = Box::new(move |wiring, at, initial, out| {
+        wiring.join(&edge, Aggregate::new(TableOut::new(at, out), fold(initial, Arc::clone(&by))));
     });
     let edge = stream.edge;
-    let windowed: WireWindowed<K, A> = Box::new(move |number, shell, initial| {
+    let windowed: WireWindowed<K, A> = Box::new(move |wiring, number, shell, initial| {
         let late = Edge::new().take();
-        edge.join(Box::new(Port::new(number, shell, fold(initial, Arc::clone(&f)), late)));
+        wiring.join(&edge, Port::new(number, shell, fold(initial, Arc::clone(&f)), late));
     });
     Placed { node: stream.node, plain, windowed }
 }
@@ -209,7 +209,7 @@ impl<K: Key, A: Data, W: Windowing<K, Out = Windowed<K>>> CogroupedBy<K, A, W> {
             let shell = Arc::new(Mutex::new(Shell::new(name, made, inputs.len(), emit, hold, below.take())));
             // In reverse, as everything is wired.
             for (number, input) in inputs.iter().enumerate().rev() {
-                (input.windowed)(number, Arc::clone(&shell), Arc::clone(&initial));
+                (input.windowed)(wiring, number, Arc::clone(&shell), Arc::clone(&initial));
             }
         });
         Table { graph: Rc::clone(graph), node, edge, view: None }

@@ -181,8 +181,8 @@ impl<K: Key, V: Data> Stream<Vec<u8>, Ask<K, V>> {
             let (name, rows, right) = (wiring.name(id), store(wiring, id, false), view(wiring));
             let serve = Serve::new(name, right, rows, Arc::clone(&f), (alone, wiring.options().portion), below.take());
             let (ask, change, look) = serve.ports();
-            asks.join(Box::new(ask));
-            changes.join(Box::new(change));
+            wiring.join(&asks, ask);
+            wiring.join(&changes, change);
             wiring.add_clock(Box::new(look));
         });
         let node = self.node::<K, Answer<O>>("subscriptions", KEPT, vec![self.node, right.node], wire);

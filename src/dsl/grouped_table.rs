@@ -79,7 +79,7 @@ impl<K: Key, V: Data> Table<K, V> {
         self.graph.borrow_mut().want_before(self.node);
         let (f, above, edge) = (Arc::new(f), self.edge.clone(), Edge::new());
         let below = edge.clone();
-        let wire: Wire = Box::new(move |_| above.join(Box::new(Regroup::new(Arc::clone(&f), below.take()))));
+        let wire: Wire = Box::new(move |wiring| wiring.join(&above, Regroup::new(Arc::clone(&f), below.take())));
         let node = Stream::new(Rc::clone(&self.graph), self.node, self.edge.clone(), false).node::<K2, V2>(
             "group-by",
             NodeKind::Stateless,

@@ -81,7 +81,8 @@ impl<K: Key, V: Data> Stream<K, V> {
             NodeKind::Stateless,
             vec![stream.node, table.node],
             Box::new(move |wiring| {
-                above.join(Box::new(TableJoin::new(view(wiring), Arc::clone(&f), below.take())));
+                let port = TableJoin::new(view(wiring), Arc::clone(&f), below.take());
+                wiring.join(&above, port);
             }),
         );
         Stream::new(stream.graph, node, edge, false)

@@ -224,7 +224,7 @@ impl<K: Item, V: Item> Stream<K, V> {
             if let Some(clock) = clock {
                 wiring.add_clock(clock);
             }
-            above.join(Box::new(port));
+            wiring.join(&above, port);
         };
         self.node::<P::Key, P::Value>("process", NodeKind::Stateless, vec![self.node], Box::new(wire));
         // A store is a node of its own below the processor, whose task makes it.

@@ -14,8 +14,8 @@ use crate::operators::queue::{Pace, TypedSource};
 use crate::operators::repartition::Repartition as Packer;
 use crate::operators::sink::{Sink, ToEach, ToTopic};
 use crate::operators::upstreams::Upstreams;
-use crate::topology::Mistake;
 use crate::topology::graph::NodeKind;
+use crate::topology::{Mistake, Wiring};
 
 impl<K: Item, V: Item> Stream<K, V> {
     /// Sends each record the way whose number `choose` gives. A number of `N` or more: dropped, counted as `no_branch`.
@@ -41,14 +41,16 @@ impl<K: Item, V: Item> Stream<K, V> {
             "branch",
             NodeKind::Stateless,
             vec![self.node],
-            Box::new(move |_| {
+            Box::new(move |wiring| {
                 let ways = below.each_ref().map(Edge::take);
-                above.join(Box::new(Branch::new(Arc::clone(&choose), ways)));
+                wiring.join(&above, Branch::new(Arc::clone(&choose), ways));
             }),
         );
         // Each way is a node, so that it can have a name; it needs no operator.
         ways.map(|edge| {
-            let way = self.node::<K, V>("way", NodeKind::Stateless, vec![node], Box::new(|_| ()));
+            let own = edge.clone();
+            let wire = Box::new(move |wiring: &mut Wiring<'_>| wiring.count(&own));
+            let way = self.node::<K, V>("way", NodeKind::Stateless, vec![node], wire);
             Self::new(Rc::clone(&self.graph), way, edge, self.rekeyed)
         })
     }
@@ -79,10 +81,10 @@ impl<K: Item, V: Item> Stream<K, V> {
             "merge",
             NodeKind::Merge,
             vec![self.node, other.node],
-            Box::new(move |_| {
+            Box::new(move |wiring| {
                 // In reverse, as everything is wired.
                 for (port, above) in Merge::ports(2, below.take()).into_iter().zip([&one, &two]).rev() {
-                    above.join(Box::new(port));
+                    wiring.join(above, port);
                 }
             }),
         );
@@ -139,7 +141,7 @@ impl<K: Item, V: Item> Stream<K, V> {
             Box::new(move |wiring| {
                 let (key, value) = (T::KeyCodec::default(), T::ValueCodec::default());
                 let write = ToTopic(wiring.topic(&topic));
-                above.join(Box::new(Sink::<K, V, _, _, _>::new(wiring.name(id), write, key, value)));
+                wiring.join(&above, Sink::<K, V, _, _, _>::new(wiring.name(id), write, key, value));
             }),
         );
     }
@@ -173,7 +175,7 @@ impl<K: Item, V: Item> Stream<K, V> {
                     renames.get(&topic).map_or(topic, str::to_owned)
                 });
                 let (key, value) = (K::Codec::default(), V::Codec::default());
-                above.join(Box::new(Sink::<K, V, _, _, _>::new(wiring.name(id), write, key, value)));
+                wiring.join(&above, Sink::<K, V, _, _, _>::new(wiring.name(id), write, key, value));
             }),
         );
     }
@@ -276,7 +278,7 @@ impl<K: Key, V: Data> Repartition<K, V> {
             vec![stream.node],
             Box::new(move |wiring| {
                 let (topic, partitions) = wiring.repartition(sink);
-                above.join(Box::new(Packer::<K, V>::new(wiring.name(sink), topic, partitions, wiring.marker(sink))));
+                wiring.join(&above, Packer::<K, V>::new(wiring.name(sink), topic, partitions, wiring.marker(sink)));
             }),
         );
         stream.graph.borrow_mut().node_mut(sink).named = name;
@@ -291,6 +293,7 @@ impl<K: Key, V: Data> Repartition<K, V> {
                 let (input, policy) = (wiring.input(id), wiring.policy(id));
                 let decode = FrameDecoder::<K, V>::default();
                 let upstreams = Upstreams::new(wiring.upstream_tasks(id));
+                wiring.count(&below);
                 let source = TypedSource::new(input, policy, Pace::default(), decode, below.take());
                 wiring.add_source(Box::new(source.behind_tasks(upstreams).going_ahead(ahead)));
             }),

@@ -66,7 +66,10 @@ impl<K: 'static, V: 'static> Stream<K, V> {
         let (above, edge) = (self.edge.clone(), Edge::new());
         let below = edge.clone();
         let id = self.graph.borrow().next();
-        let wire: Wire = Box::new(move |wiring| above.join(Box::new(make(wiring, id, below.take()))));
+        let wire: Wire = Box::new(move |wiring| {
+            let port = make(wiring, id, below.take());
+            wiring.join(&above, port);
+        });
         self.node::<K2, V2>(label, kind, vec![self.node], wire);
         (id, edge)
     }

@@ -179,8 +179,8 @@ impl<K: Key, V: Data> Stream<K, V> {
             let left = side(wiring, stores[0], window.left(), pads_left);
             let join = StreamJoin::new(wiring.name(id), Arc::clone(&f), (left, right), hold, below.take());
             let (left, right) = join.ports();
-            above.1.join(Box::new(right));
-            above.0.join(Box::new(left));
+            wiring.join(&above.1, right);
+            wiring.join(&above.0, left);
         };
         self.node::<K, O>(kind.label, NodeKind::Stateless, vec![left.node, right.node], Box::new(wire));
         // A store is a node of its own below the join, whose task makes it.

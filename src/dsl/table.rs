@@ -72,7 +72,7 @@ impl<K: Key, V: Data> Table<K, V> {
     pub fn to_stream(&self) -> Stream<K, Option<V>> {
         let (above, edge) = (self.edge.clone(), Edge::new());
         let below = edge.clone();
-        let wire: Wire = Box::new(move |_| above.join(Box::new(ToStream::new(below.take()))));
+        let wire: Wire = Box::new(move |wiring| wiring.join(&above, ToStream::new(below.take())));
         let node = self.add::<V>("to-stream", NodeKind::Stateless, wire);
         Stream::new(Rc::clone(&self.graph), node, edge, false)
     }
@@ -86,7 +86,7 @@ impl<K: Key, V: Data> Table<K, V> {
         let wire: Wire = Box::new(move |wiring| {
             let (key, value) = (T::KeyCodec::default(), T::ValueCodec::default());
             let write = ChangesToTopic(wiring.topic(&name));
-            above.join(Box::new(Sink::<K, Change<V>, _, _, _>::new(wiring.name(id), write, key, value)));
+            wiring.join(&above, Sink::<K, Change<V>, _, _, _>::new(wiring.name(id), write, key, value));
         });
         self.add::<V>("to", NodeKind::Sink { topic: Some(topic), updates: true }, wire);
     }

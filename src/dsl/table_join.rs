@@ -101,8 +101,8 @@ impl<K: Key, V: Data> Table<K, V> {
         let wire: Wire = Box::new(move |wiring| {
             let (left, right) = ports(first(wiring), second(wiring), &own, below.take());
             // In reverse, as everything is wired.
-            two.join(Box::new(right));
-            one.join(Box::new(left));
+            wiring.join(&two, right);
+            wiring.join(&one, left);
         });
         let node = left.add::<O>(label, NodeKind::Stateless, wire);
         let mut graph = self.graph.borrow_mut();

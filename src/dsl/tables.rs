@@ -177,7 +177,7 @@ impl<K: Key, V: Data> Table<K, V> {
         self.graph.borrow_mut().want_before(self.node);
         let (above, edge, own) = (self.edge.clone(), Edge::new(), Arc::clone(&keep));
         let below = edge.clone();
-        let wire: Wire = Box::new(move |_| above.join(Box::new(TableFilter::new(Arc::clone(&own), below.take()))));
+        let wire: Wire = Box::new(move |wiring| wiring.join(&above, TableFilter::new(Arc::clone(&own), below.take())));
         let node = self.add::<V>("filter", NodeKind::Stateless, wire);
         let view = self.view.clone().map(|of| -> super::stateful::ViewOf<K, V> {
             Arc::new(move |wiring| View::Derived(Box::new(Kept::new(of(wiring), Arc::clone(&keep)))))
@@ -207,7 +207,7 @@ impl<K: Key, V: Data> Table<K, V> {
         let f = Arc::new(f);
         let (above, edge, own) = (self.edge.clone(), Edge::new(), Arc::clone(&f));
         let below = edge.clone();
-        let wire: Wire = Box::new(move |_| above.join(Box::new(TableMap::new(Arc::clone(&own), below.take()))));
+        let wire: Wire = Box::new(move |wiring| wiring.join(&above, TableMap::new(Arc::clone(&own), below.take())));
         let node = self.add::<V2>("map-values", NodeKind::Stateless, wire);
         let view = self.view.clone().map(|of| -> super::stateful::ViewOf<K, V2> {
             Arc::new(move |wiring| View::Derived(Box::new(Mapped::new(of(wiring), Arc::clone(&f)))))
@@ -246,7 +246,7 @@ impl<K: Key, V: Data> Table<K, V> {
         self.graph.borrow_mut().want_before(self.node);
         let (above, edge) = (self.edge.clone(), Edge::new());
         let below = edge.clone();
-        let wire: Wire = Box::new(move |_| above.join(Box::new(OnChange::new(below.take()))));
+        let wire: Wire = Box::new(move |wiring| wiring.join(&above, OnChange::new(below.take())));
         let node = self.add::<V>("on-change", NodeKind::Stateless, wire);
         Self { graph: Rc::clone(&self.graph), node, edge, view: self.view.clone() }
     }

@@ -239,7 +239,7 @@ impl<K: Key, V: Data> Stream<K, V> {
                 NodeKind::Stateless,
                 parents,
                 Box::new(move |wiring| {
-                    above.join(Box::new(JoinAsOf::new(slot.share(wiring), Arc::clone(&f), below.take())));
+                    wiring.join(&above, JoinAsOf::new(slot.share(wiring), Arc::clone(&f), below.take()));
                 }),
             ),
             Some(grace) => stream.node::<K, O>(
@@ -251,8 +251,8 @@ impl<K: Key, V: Data> Stream<K, V> {
                     let by = (Arc::clone(&f), grace);
                     let wait = Wait::new(name, waiting, slot.share(wiring), by, below.take());
                     let (records, changes) = wait.ends();
-                    above.join(Box::new(records));
-                    versions.join(Box::new(changes));
+                    wiring.join(&above, records);
+                    wiring.join(&versions, changes);
                 }),
             ),
         };

@@ -19,8 +19,8 @@ use crate::operators::average::{Average, AverageOf};
 use crate::operators::top::{Top, TopOf};
 use crate::operators::window::{Emit, Late, Merge, Port, Shell};
 use crate::operators::{Edge, Out, Reject};
-use crate::topology::Mistake;
 use crate::topology::graph::NodeKind;
+use crate::topology::{Mistake, Wiring};
 use crate::window::{Closing, SessionWindows};
 
 impl<K: Key, V: Data> Grouped<K, V> {
@@ -341,7 +341,9 @@ impl<O: Key, A: Data, K: 'static, V: 'static> WindowedTable<O, A, K, V> {
         let graph = Rc::clone(&self.table.graph);
         let above: Stream<O, A> = Stream::new(Rc::clone(&graph), self.table.node, Edge::new(), false);
         let parents = vec![self.table.node];
-        let node = above.node::<K, Late<V>>("late", NodeKind::Stateless, parents, Box::new(|_| ()));
+        let late = self.late.clone();
+        let wire = Box::new(move |wiring: &mut Wiring<'_>| wiring.count(&late));
+        let node = above.node::<K, Late<V>>("late", NodeKind::Stateless, parents, wire);
         Stream::new(graph, node, self.late.clone(), false)
     }
 }

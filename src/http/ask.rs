@@ -13,6 +13,8 @@ pub enum Question {
     Live,
     /// Whether it processes records: it has its partitions, and their state is restored.
     Ready,
+    /// What its topologies do, and what of it is stuck and why: an [`Observation`](crate::watch::Observation) as JSON.
+    Why,
 }
 
 /// Asks the process whose listener was given `address`, on this machine. Gives what it says.
@@ -24,6 +26,7 @@ pub fn health(address: SocketAddr, token: Option<&Token>, question: Question) ->
     let path = match question {
         Question::Live => "/health/live",
         Question::Ready => "/health/ready",
+        Question::Why => "/live/status",
     };
     let broken = |error: std::io::Error| Error::new(ErrorKind::Internal, "cannot ask").caused_by(error);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(broken)?;

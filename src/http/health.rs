@@ -7,7 +7,7 @@ use crate::runtime::{AppState, Status};
 /// Whether every application is ready, as `/health/ready` says it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Readiness {
-    /// True where every application processes records.
+    /// True where every application processes records, or would if it were not paused.
     pub ready: bool,
     /// Each application.
     pub topologies: Vec<TopologyReadiness>,
@@ -32,14 +32,19 @@ impl Readiness {
     #[must_use]
     pub fn of(applications: &[(String, Status)]) -> Self {
         let topologies: Vec<_> = applications.iter().map(|(name, status)| one(name, status)).collect();
-        let ready = applications.iter().all(|(_, status)| status.state == AppState::Running) && !topologies.is_empty();
+        let ready = applications.iter().all(|(_, status)| is_ready(status.state)) && !topologies.is_empty();
         Self { ready, topologies }
     }
 }
 
+/// Who pauses is as ready as who runs: it has its partitions and their state, and does what it was told.
+fn is_ready(state: AppState) -> bool {
+    matches!(state, AppState::Running | AppState::Paused)
+}
+
 fn one(name: &str, status: &Status) -> TopologyReadiness {
     let waits_for = match status.state {
-        AppState::Running => Vec::new(),
+        AppState::Running | AppState::Paused => Vec::new(),
         AppState::Starting => vec!["joining the group and getting partitions".to_owned()],
         AppState::Restoring => restoring(status),
         AppState::Stopping => vec!["nothing: it is stopping".to_owned()],
@@ -63,7 +68,8 @@ mod tests {
     use crate::runtime::TaskStatus;
 
     fn status(state: AppState) -> Status {
-        Status { state, threads: 1, tasks: Vec::new(), error: None, rebalances: 0 }
+        let paused = state == AppState::Paused;
+        Status { state, threads: 1, tasks: Vec::new(), error: None, rebalances: 0, paused, reports: Vec::new() }
     }
 
     #[test]
@@ -71,6 +77,7 @@ mod tests {
         let both = [("a".to_owned(), status(AppState::Running)), ("b".to_owned(), status(AppState::Starting))];
         assert!(!Readiness::of(&both).ready);
         assert!(Readiness::of(&both[..1]).ready);
+        assert!(Readiness::of(&[("a".to_owned(), status(AppState::Paused))]).ready);
         assert!(!Readiness::of(&[]).ready);
     }
 
@@ -81,6 +88,7 @@ mod tests {
             thread: 0,
             state: "restoring".into(),
             lag: None,
+            processed: 0,
             time: crate::runtime::TaskTime::default(),
             restore_remaining: 42,
             ended: false,

@@ -13,6 +13,7 @@ fn sources(state: AppState) -> Sources {
         thread: 0,
         state: "restoring".into(),
         lag: None,
+        processed: 0,
         time: TaskTime {
             watermark: Some(crate::Timestamp::from_millis(1_700_000_000_000)),
             held_by: Some("in-3".into()),
@@ -21,7 +22,8 @@ fn sources(state: AppState) -> Sources {
         restore_remaining: 7,
         ended: false,
     };
-    let status = Status { state, threads: 1, tasks: vec![task], error: None, rebalances: 0 };
+    let status =
+        Status { state, threads: 1, tasks: vec![task], error: None, rebalances: 0, paused: false, reports: vec![1] };
     let metrics = Metrics::new();
     metrics.topology("totals").records_in("in").inc_by(3);
     Sources {

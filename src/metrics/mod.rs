@@ -11,11 +11,11 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use prometheus::core::Collector;
-use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder};
+use prometheus::{CounterVec, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder};
 
-pub use prometheus::{Histogram, IntCounter, IntGauge};
+pub use prometheus::{Counter, Histogram, IntCounter, IntGauge};
 pub use redis::RedisMetrics;
-pub use topology::{DropCounters, Outcome, TopologyMetrics, Totals};
+pub use topology::{Counts, DropCounters, Outcome, PartitionCounts, TopologyMetrics, Totals};
 
 use names::Definition;
 
@@ -54,6 +54,10 @@ struct Families {
     rebalances: IntCounterVec,
     tasks: IntGaugeVec,
     redis: redis::Families,
+    operator_records: IntCounterVec,
+    busy: CounterVec,
+    paused: IntGaugeVec,
+    findings: IntGaugeVec,
 }
 
 /// From a quick commit in memory to a broker that hangs.
@@ -91,6 +95,10 @@ impl Metrics {
             rebalances: counter(&registry, &names::REBALANCES),
             tasks: gauge(&registry, &names::TASKS),
             redis: redis::Families::new(&registry),
+            operator_records: counter(&registry, &names::OPERATOR_RECORDS),
+            busy: seconds(&registry, &names::BUSY),
+            paused: gauge(&registry, &names::PAUSED),
+            findings: gauge(&registry, &names::FINDINGS),
         };
         #[cfg(target_os = "linux")]
         enter(&registry, prometheus::process_collector::ProcessCollector::for_self());
@@ -148,6 +156,11 @@ fn counter(registry: &Registry, definition: &Definition) -> IntCounterVec {
     register(registry, vector.expect("a valid name"))
 }
 
+fn seconds(registry: &Registry, definition: &Definition) -> CounterVec {
+    let vector = CounterVec::new(Opts::new(definition.name, definition.help), definition.labels);
+    register(registry, vector.expect("a valid name"))
+}
+
 fn gauge(registry: &Registry, definition: &Definition) -> IntGaugeVec {
     let vector = IntGaugeVec::new(Opts::new(definition.name, definition.help), definition.labels);
     register(registry, vector.expect("a valid name"))
@@ -195,6 +208,10 @@ mod tests {
         let sink = metrics.redis("totals", "ticker");
         sink.delivered.inc();
         sink.failed("timeout");
+        topology.operator_records("windows").inc_by(6);
+        topology.busy_seconds(0).inc_by(0.25);
+        topology.paused(true);
+        topology.finding("no_progress", true);
         metrics.render()
     }
 

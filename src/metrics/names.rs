@@ -54,6 +54,8 @@ metrics! {
         "Records that did not go the usual way, by the source topic they came from and the reason.";
     DEAD_LETTERS = Counter "dead_letters_total" ["topic"]
         "Records routed to a dead letter topic, by the source topic they came from.";
+    OPERATOR_RECORDS = Counter "operator_records_total" ["operator"]
+        "Records that came into an operator, or that a source handed on, counted when their transaction commits. The operators are named as `/topology` names them.";
     LATE_RECORDS = Counter "late_records_total" ["operator"]
         "Records that came to an operator when their time was over; nearly all operators refuse them.";
     LAG = Gauge "lag_records" ["topic", "partition"]
@@ -102,6 +104,12 @@ metrics! {
         "Records of this process's partitions that are not delivered yet; offsets of transactions' marks count as well.";
     REDIS_CONNECTIONS = Gauge "redis_connections" ["sink"]
         "Connections to Redis that work, as of the last answer: 1, or 0 while deliveries wait for Redis.";
+    BUSY = Counter "busy_seconds_total" ["thread"]
+        "How long a stream thread worked. The rest of the time it waited for something to do: near one second a second, it is as fast as it gets.";
+    PAUSED = Gauge "paused" []
+        "1 while this process was told to pause and processes nothing, else 0.";
+    FINDINGS = Gauge "findings" ["kind"]
+        "1 while the process finds that something is stuck or goes wrong, by kind, else 0. The kinds are in `docs/stuck.md`.";
 }
 
 /// The table of all metrics as Markdown: the whole of `docs/metrics.md`.
@@ -129,7 +137,9 @@ mod tests {
 
     #[test]
     fn names_are_valid_and_say_their_unit() {
-        let units = ["_total", "_seconds", "_bytes", "_records", "_rows", "_tasks", "_connections"];
+        let units = [
+            "_total", "_seconds", "_bytes", "_records", "_rows", "_tasks", "_connections", "_paused", "_findings",
+        ];
         for Definition { name, kind, help, labels } in ALL {
             assert!(name.starts_with("millstream_"), "{name}");
             assert!(name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'), "{name}");

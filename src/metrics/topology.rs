@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
+use prometheus::{Counter, CounterVec, Histogram, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
 use super::Families;
 use crate::operators::{DropReason, Drops};
+use crate::time::Timestamp;
 
 /// The metrics of one topology. Cloning shares them.
 ///
@@ -23,18 +24,21 @@ struct Inner {
     dropped: Family<DropCounters>,
     dead_letters: Family<IntCounter>,
     late: Family<IntCounter>,
-    lag: Family<IntGauge, (String, u32)>,
-    watermark: Family<IntGauge, (String, u32)>,
+    lag: Family<IntGauge, (Arc<str>, u32)>,
+    watermark: Family<IntGauge, (Arc<str>, u32)>,
     watermark_age: Family<IntGauge>,
     /// By task: who holds it back.
-    held_back: Family<String>,
+    held_back: Family<Arc<str>>,
     left_out: Family<IntCounter>,
+    commit_failures: Family<IntCounter>,
     restore_remaining: Family<IntGauge>,
     cache_bytes: Family<IntGauge>,
     committed_bytes: Family<IntGauge>,
     disk_bytes: Family<IntGauge>,
     global_rows: Family<IntGauge>,
     tasks: Family<IntGauge>,
+    operator_records: Family<IntCounter>,
+    busy: Family<Counter, usize>,
     vectors: Vectors,
     commit_duration: Histogram,
     restore_duration: Histogram,
@@ -42,6 +46,7 @@ struct Inner {
     aborted: IntCounter,
     restored: IntCounter,
     rebalances: IntCounter,
+    paused: IntGauge,
 }
 
 /// The vectors that handles are made from and taken out of.
@@ -63,10 +68,13 @@ struct Vectors {
     disk_bytes: IntGaugeVec,
     global_rows: IntGaugeVec,
     tasks: IntGaugeVec,
+    operator_records: IntCounterVec,
+    busy: CounterVec,
+    findings: IntGaugeVec,
 }
 
-/// The handles of one metric by label, kept so that their sum can be told without rendering.
-type Family<M, L = String> = Mutex<BTreeMap<L, M>>;
+/// The handles of one metric by label, kept so that what they stand at can be told without rendering.
+type Family<M, L = Arc<str>> = Mutex<BTreeMap<L, M>>;
 
 fn handle<M: Clone, L: Ord>(family: &Family<M, L>, label: L, make: impl FnOnce() -> M) -> M {
     family.lock().unwrap_or_else(PoisonError::into_inner).entry(label).or_insert_with(make).clone()
@@ -74,6 +82,11 @@ fn handle<M: Clone, L: Ord>(family: &Family<M, L>, label: L, make: impl FnOnce()
 
 fn sum<M, L>(family: &Family<M, L>, value: impl Fn(&M) -> u64) -> u64 {
     family.lock().unwrap_or_else(PoisonError::into_inner).values().map(value).sum()
+}
+
+fn values(family: &Family<IntCounter>) -> Vec<(Arc<str>, u64)> {
+    let family = family.lock().unwrap_or_else(PoisonError::into_inner);
+    family.iter().map(|(label, counter)| (Arc::clone(label), counter.get())).collect()
 }
 
 /// How a transaction ended.
@@ -109,6 +122,48 @@ impl DropCounters {
     fn total(&self) -> u64 {
         self.0.iter().map(IntCounter::get).sum()
     }
+}
+
+/// What has been counted by label, at one moment: for whoever observes the topology. Rows are in the order of their labels.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Counts {
+    /// Records processed, by topic.
+    pub records_in: Vec<(Arc<str>, u64)>,
+    /// Records written, by topic.
+    pub records_out: Vec<(Arc<str>, u64)>,
+    /// Records that did not go the usual way, by source topic and reason. What there was none of is left out.
+    pub dropped: Vec<(Arc<str>, DropReason, u64)>,
+    /// Records routed to a dead letter topic, by source topic.
+    pub dead_letters: Vec<(Arc<str>, u64)>,
+    /// Records that came too late, by operator.
+    pub late: Vec<(Arc<str>, u64)>,
+    /// What is known of the partitions that this process reads.
+    pub partitions: Vec<PartitionCounts>,
+    /// Commits that failed, by kind.
+    pub commit_failures: Vec<(Arc<str>, u64)>,
+    /// Transactions committed.
+    pub committed: u64,
+    /// Transactions aborted.
+    pub aborted: u64,
+    /// Records that came into operators, by their names.
+    pub operators: Vec<(Arc<str>, u64)>,
+    /// For how many seconds the stream threads have worked, together; `None` where that is not measured.
+    pub busy_seconds: Option<f64>,
+    /// How many commits have been timed, and how many seconds they took together.
+    pub commits_timed: (u64, f64),
+}
+
+/// What is known of a partition that this process reads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartitionCounts {
+    /// Its topic.
+    pub topic: Arc<str>,
+    /// Its number.
+    pub partition: u32,
+    /// How many of its records wait.
+    pub lag: u64,
+    /// How far event time has come in it, to the second.
+    pub watermark: Option<Timestamp>,
 }
 
 /// The sums over all labels at one moment: what the demo's screen shows.
@@ -150,6 +205,9 @@ impl TopologyMetrics {
             disk_bytes: families.disk_bytes.clone(),
             global_rows: families.global_rows.clone(),
             tasks: families.tasks.clone(),
+            operator_records: families.operator_records.clone(),
+            busy: families.busy.clone(),
+            findings: families.findings.clone(),
         };
         Self(Arc::new(Inner {
             name: name.to_owned(),
@@ -163,28 +221,32 @@ impl TopologyMetrics {
             watermark_age: Family::default(),
             held_back: Family::default(),
             left_out: Family::default(),
+            commit_failures: Family::default(),
             restore_remaining: Family::default(),
             cache_bytes: Family::default(),
             committed_bytes: Family::default(),
             disk_bytes: Family::default(),
             global_rows: Family::default(),
             tasks: Family::default(),
+            operator_records: Family::default(),
+            busy: Family::default(),
             commit_duration: families.commit_duration.with_label_values(&[name]),
             restore_duration: families.restore_duration.with_label_values(&[name]),
             committed: families.transactions.with_label_values(&[name, "committed"]),
             aborted: families.transactions.with_label_values(&[name, "aborted"]),
             restored: families.restored.with_label_values(&[name]),
             rebalances: families.rebalances.with_label_values(&[name]),
+            paused: families.paused.with_label_values(&[name]),
             vectors,
         }))
     }
 
     fn counter(&self, family: &Family<IntCounter>, vector: &IntCounterVec, label: &str) -> IntCounter {
-        handle(family, label.to_owned(), || vector.with_label_values(&[&self.0.name, label]))
+        handle(family, label.into(), || vector.with_label_values(&[&self.0.name, label]))
     }
 
     fn gauge(&self, family: &Family<IntGauge>, vector: &IntGaugeVec, label: &str) -> IntGauge {
-        handle(family, label.to_owned(), || vector.with_label_values(&[&self.0.name, label]))
+        handle(family, label.into(), || vector.with_label_values(&[&self.0.name, label]))
     }
 
     /// Records processed from a topic.
@@ -202,7 +264,7 @@ impl TopologyMetrics {
     /// Records from a source topic that did not go the usual way.
     #[must_use]
     pub fn drops(&self, topic: &str) -> DropCounters {
-        handle(&self.0.dropped, topic.to_owned(), || {
+        handle(&self.0.dropped, topic.into(), || {
             let counter = |reason: &DropReason| {
                 self.0.vectors.dropped.with_label_values(&[self.0.name.as_str(), topic, reason.label()])
             };
@@ -225,7 +287,7 @@ impl TopologyMetrics {
     /// Records of a partition that wait.
     #[must_use]
     pub fn lag(&self, topic: &str, partition: u32) -> IntGauge {
-        handle(&self.0.lag, (topic.to_owned(), partition), || {
+        handle(&self.0.lag, (topic.into(), partition), || {
             self.0.vectors.lag.with_label_values(&[self.0.name.as_str(), topic, &partition.to_string()])
         })
     }
@@ -233,7 +295,7 @@ impl TopologyMetrics {
     /// How far event time has come in a partition.
     #[must_use]
     pub fn watermark(&self, topic: &str, partition: u32) -> IntGauge {
-        handle(&self.0.watermark, (topic.to_owned(), partition), || {
+        handle(&self.0.watermark, (topic.into(), partition), || {
             self.0.vectors.watermark.with_label_values(&[self.0.name.as_str(), topic, &partition.to_string()])
         })
     }
@@ -253,12 +315,12 @@ impl TopologyMetrics {
         let Inner { name, held_back, vectors, .. } = &*self.0;
         let mut known = held_back.lock().unwrap_or_else(PoisonError::into_inner);
         let before = match by {
-            Some((by, _)) if known.get(task).is_some_and(|before| before == by) => None,
-            Some((by, _)) => known.insert(task.to_owned(), by.to_owned()),
+            Some((by, _)) if known.get(task).is_some_and(|before| &**before == by) => None,
+            Some((by, _)) => known.insert(task.into(), by.into()),
             None => known.remove(task),
         };
         if let Some(before) = before {
-            let _ = vectors.held_back.remove_label_values(&[name.as_str(), task, before.as_str()]);
+            let _ = vectors.held_back.remove_label_values(&[name.as_str(), task, &*before]);
         }
         if let Some((by, seconds)) = by {
             vectors.held_back.with_label_values(&[name.as_str(), task, by]).set(seconds);
@@ -273,9 +335,9 @@ impl TopologyMetrics {
 
     /// The partition is not ours any more: its lag is another process's to tell.
     pub fn forget_partition(&self, topic: &str, partition: u32) {
-        self.0.watermark.lock().unwrap_or_else(PoisonError::into_inner).remove(&(topic.to_owned(), partition));
+        self.0.watermark.lock().unwrap_or_else(PoisonError::into_inner).remove(&(topic.into(), partition));
         let _ = self.0.vectors.watermark.remove_label_values(&[self.0.name.as_str(), topic, &partition.to_string()]);
-        self.0.lag.lock().unwrap_or_else(PoisonError::into_inner).remove(&(topic.to_owned(), partition));
+        self.0.lag.lock().unwrap_or_else(PoisonError::into_inner).remove(&(topic.into(), partition));
         // It may never have been told: then there is nothing to take away.
         let _ = self.0.vectors.lag.remove_label_values(&[self.0.name.as_str(), topic, &partition.to_string()]);
     }
@@ -295,7 +357,7 @@ impl TopologyMetrics {
 
     /// A commit failed: `abort`, `lost`, `unknown` or `fatal`.
     pub fn commit_failure(&self, kind: &str) {
-        self.0.vectors.commit_failures.with_label_values(&[self.0.name.as_str(), kind]).inc();
+        self.counter(&self.0.commit_failures, &self.0.vectors.commit_failures, kind).inc();
     }
 
     /// A task's state was brought up to date in so long.
@@ -372,11 +434,81 @@ impl TopologyMetrics {
         }
     }
 
+    /// Records that came into an operator, by its name in [`Description`](crate::topology::describe::Description).
+    #[must_use]
+    pub fn operator_records(&self, operator: &str) -> IntCounter {
+        self.counter(&self.0.operator_records, &self.0.vectors.operator_records, operator)
+    }
+
+    /// How long a stream thread has worked, in seconds.
+    #[must_use]
+    pub fn busy_seconds(&self, thread: usize) -> Counter {
+        handle(&self.0.busy, thread, || {
+            self.0.vectors.busy.with_label_values(&[self.0.name.as_str(), &thread.to_string()])
+        })
+    }
+
+    /// Whether something of this kind is found to be stuck or to go wrong.
+    pub fn finding(&self, kind: &str, found: bool) {
+        self.0.vectors.findings.with_label_values(&[self.0.name.as_str(), kind]).set(found.into());
+    }
+
+    /// Whether this process was told to pause.
+    pub fn paused(&self, paused: bool) {
+        self.0.paused.set(paused.into());
+    }
+
     /// How many records did not go the usual way, by reason, over all topics; reasons without any are left out.
     #[must_use]
     pub fn dropped(&self) -> Vec<(DropReason, u64)> {
         let by_reason = DropReason::ALL.map(|reason| (reason, sum(&self.0.dropped, |counters| counters.get(reason))));
         by_reason.into_iter().filter(|(_, count)| *count > 0).collect()
+    }
+
+    /// What has been counted by label, at this moment.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        let Inner { records_in, records_out, dead_letters, late, commit_failures, committed, aborted, .. } = &*self.0;
+        let timed = &self.0.commit_duration;
+        Counts {
+            records_in: values(records_in),
+            records_out: values(records_out),
+            dropped: self.dropped_by_topic(),
+            dead_letters: values(dead_letters),
+            late: values(late),
+            partitions: self.partitions(),
+            commit_failures: values(commit_failures),
+            committed: committed.get(),
+            aborted: aborted.get(),
+            operators: values(&self.0.operator_records),
+            busy_seconds: self.busy_total(),
+            commits_timed: (timed.get_sample_count(), timed.get_sample_sum()),
+        }
+    }
+
+    fn busy_total(&self) -> Option<f64> {
+        let busy = self.0.busy.lock().unwrap_or_else(PoisonError::into_inner);
+        busy.values().map(Counter::get).reduce(|one, other| one + other)
+    }
+
+    fn dropped_by_topic(&self) -> Vec<(Arc<str>, DropReason, u64)> {
+        let dropped = self.0.dropped.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_topic = |(topic, counters): (&Arc<str>, &DropCounters)| {
+            DropReason::ALL.map(|reason| (Arc::clone(topic), reason, counters.get(reason)))
+        };
+        dropped.iter().flat_map(of_topic).filter(|(.., count)| *count > 0).collect()
+    }
+
+    fn partitions(&self) -> Vec<PartitionCounts> {
+        let watermarks = self.0.watermark.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let lag = self.0.lag.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_partition = |(place, lag): (&(Arc<str>, u32), &IntGauge)| PartitionCounts {
+            topic: Arc::clone(&place.0),
+            partition: place.1,
+            lag: u64::try_from(lag.get()).unwrap_or(0),
+            watermark: watermarks.get(place).map(|at| Timestamp::from_millis(at.get().saturating_mul(1_000))),
+        };
+        lag.iter().map(of_partition).collect()
     }
 
     /// The sums over all labels at this moment.
@@ -397,6 +529,7 @@ impl TopologyMetrics {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::metrics::Metrics;
 
     #[test]
@@ -430,6 +563,31 @@ mod tests {
         topology.held_back("a-0", Some(("in-1", 9)));
         topology.forget_task("a-0");
         assert_eq!(lines(), [""; 0]);
+    }
+
+    #[test]
+    fn what_was_counted_is_told_by_label() {
+        let metrics = Metrics::new();
+        let topology = metrics.topology("totals");
+        topology.records_in("b").inc_by(2);
+        topology.records_in("a").inc();
+        topology.lag("a", 1).set(7);
+        topology.lag("a", 0).set(0);
+        topology.watermark("a", 1).set(60);
+        let mut drops = Drops::default();
+        drops.count(DropReason::NullKey);
+        topology.drops("a").add(&drops);
+        topology.commit_failure("lost");
+        topology.commit_took(Duration::from_millis(500));
+        let counts = topology.counts();
+        assert_eq!(counts.records_in, [("a".into(), 1), ("b".into(), 2)]);
+        assert_eq!(counts.dropped, [("a".into(), DropReason::NullKey, 1)]);
+        assert_eq!(counts.commit_failures, [("lost".into(), 1)]);
+        assert_eq!(counts.commits_timed, (1, 0.5));
+        let place = |partition, lag, watermark| PartitionCounts { topic: "a".into(), partition, lag, watermark };
+        assert_eq!(counts.partitions, [place(0, 0, None), place(1, 7, Some(Timestamp::from_millis(60_000)))]);
+        topology.forget_partition("a", 1);
+        assert_eq!(topology.counts().partitions, [place(0, 0, None)]);
     }
 
     #[test]

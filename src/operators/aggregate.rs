@@ -151,7 +151,8 @@ impl<K: Key, V: Data, A: Data, F: Fold<K, V, A>> Push<K, V> for Aggregate<K, V, 
         let fold = &*self.fold;
         self.table.each_record(batch, cx, |table, record, store, cx| {
             if record.value.is_null() {
-                cx.drops.count(DropReason::NullValue);
+                let of = (record.input, record.timestamp);
+                cx.drop_record(DropReason::NullValue, Some(table.shared_name()), of);
             } else {
                 update(table, fold, record, store, cx);
             }

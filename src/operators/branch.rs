@@ -34,7 +34,7 @@ where
         for record in batch.drain(..) {
             match self.ways.get_mut((self.choose)(&record.key, &record.value)) {
                 Some(way) => way.taken.push(record),
-                None => cx.drops.count(DropReason::NoBranch),
+                None => cx.drop_record(DropReason::NoBranch, None, (record.input, record.timestamp)),
             }
         }
         for Way { taken, out } in &mut self.ways {

@@ -66,7 +66,7 @@ impl<K: Key, V: Data, A: Data, F: Fold<K, V, A>> Push<K, V> for Combine<K, V, A,
         for record in batch.drain(..) {
             self.seen = self.seen.max(record.watermark);
             if record.value.is_null() {
-                cx.drops.count(DropReason::NullValue);
+                cx.drop_record(DropReason::NullValue, None, (record.input, record.timestamp));
                 continue;
             }
             let input = record.input;

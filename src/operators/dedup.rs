@@ -128,8 +128,10 @@ where
             self.seen = self.seen.max(record.watermark);
             match self.judge(&record) {
                 Ok(None) => self.passed.push(record),
-                Ok(Some(DropReason::Late)) => cx.count_late(&self.name, DropReason::Late),
-                Ok(Some(reason)) => cx.drops.count(reason),
+                Ok(Some(DropReason::Late)) => {
+                    cx.count_late(&self.name, DropReason::Late, (record.input, record.timestamp))
+                }
+                Ok(Some(reason)) => cx.drop_record(reason, Some(&self.name), (record.input, record.timestamp)),
                 Err(error) => return cx.stop(error),
             }
         }

@@ -45,6 +45,7 @@ where
     fn push(&mut self, batch: &mut Vec<Record<K, V>>, cx: &mut Cx) {
         let rows = self.table.rows();
         for record in batch.drain(..) {
+            let of = (record.input, record.timestamp);
             let wanted = (self.select)(&record.key, &record.value);
             let row = wanted.as_ref().and_then(|key| rows.get(key));
             let joined = record.try_map(|key, value| match (self.f)(&key, value, row) {
@@ -53,7 +54,7 @@ where
             });
             match joined {
                 Ok(record) => self.joined.push(record),
-                Err(reason) => cx.drops.count(reason),
+                Err(reason) => cx.drop_record(reason, None, of),
             }
         }
         // What lies downstream may take long, and a version that is held cannot be written again.

@@ -123,11 +123,11 @@ fn update<K: Key, I, V: Data>(
 ) -> Result<()> {
     match refuses(deletions, &record, store)? {
         Some(DropReason::OutOfDate) => {
-            cx.drops.count(DropReason::OutOfDate);
+            cx.drop_record(DropReason::OutOfDate, Some(table.shared_name()), (record.input, record.timestamp));
             return Ok(());
         }
         Some(reason) => {
-            cx.count_late(table.shared_name(), reason);
+            cx.count_late(table.shared_name(), reason, (record.input, record.timestamp));
             return Ok(());
         }
         None => {}

@@ -29,7 +29,9 @@ pub mod map;
 pub mod map_with_state;
 pub mod merge;
 pub mod merged_time;
+pub mod notes;
 pub mod on_change;
+mod passed;
 pub mod peek;
 pub mod process;
 pub mod processor;
@@ -64,15 +66,19 @@ pub mod versions;
 pub mod view;
 pub mod window;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use aggregate::Emission;
+pub use passed::Passed;
 
 use crate::broker::Outgoing;
 use crate::codec::marker::Activity;
 use crate::error::Error;
 use crate::record::{InputNumber, Record};
 use crate::time::Timestamp;
+
+pub use notes::Notes;
+use notes::Noting;
 
 /// What can be put downstream of an operator.
 ///
@@ -128,6 +134,8 @@ pub struct Cx {
     pub wall: Timestamp,
     /// Records dropped since the last look, by reason: counted, never silent.
     pub drops: Drops,
+    /// Some of the records that were dropped since the last look: which they were.
+    pub notes: Notes,
     /// Records that came too late since the last look, by the operator that they were late for.
     pub late: Vec<(Arc<str>, u64)>,
     /// Whether this task has more to come: what its markers tell the tasks downstream.
@@ -170,9 +178,26 @@ impl Cx {
         self.fail(Failure { input: Some(input), reason, message, operator: operator.to_owned() });
     }
 
-    /// Counts a record that came too late for `operator`.
-    pub fn count_late(&mut self, operator: &Arc<str>, reason: DropReason) {
+    /// Counts a record that is dropped, which came from `input` and has this event time; `operator` drops it, where that
+    /// has a name.
+    pub fn drop_record(
+        &mut self,
+        reason: DropReason,
+        operator: Option<&Arc<str>>,
+        (input, timestamp): (InputNumber, Timestamp),
+    ) {
+        self.drop_noted(reason, || Noting { operator: operator.cloned(), input, timestamp, message: None });
+    }
+
+    /// Counts a record that is dropped, and notes which it was, unless there are too many of them.
+    pub(crate) fn drop_noted(&mut self, reason: DropReason, note: impl FnOnce() -> Noting) {
         self.drops.count(reason);
+        self.notes.note(reason, self.wall, note);
+    }
+
+    /// Counts a record that came too late for `operator`: from `input`, with this event time.
+    pub fn count_late(&mut self, operator: &Arc<str>, reason: DropReason, of: (InputNumber, Timestamp)) {
+        self.drop_record(reason, Some(operator), of);
         self.came_late(operator);
     }
 
@@ -333,6 +358,18 @@ impl Drops {
         self.0[reason as usize]
     }
 
+    /// Takes away what `others` has counted.
+    pub(crate) fn subtract(&mut self, others: &Self) {
+        for (count, less) in self.0.iter_mut().zip(others.0) {
+            *count = count.saturating_sub(less);
+        }
+    }
+
+    /// The reasons that have a count.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (DropReason, u64)> {
+        DropReason::ALL.into_iter().zip(self.0).filter(|(_, count)| *count > 0)
+    }
+
     /// The counts, and starts anew at 0.
     pub fn take(&mut self) -> Self {
         std::mem::take(self)
@@ -371,6 +408,7 @@ impl Reject {
 pub struct Out<K, V> {
     ports: Ports<K, V>,
     copy: Vec<Record<K, V>>,
+    passed: Passed,
 }
 
 impl<K: Clone, V: Clone> Out<K, V> {
@@ -379,6 +417,7 @@ impl<K: Clone, V: Clone> Out<K, V> {
         if batch.is_empty() {
             return;
         }
+        self.passed.add(batch.len());
         let Some((last, others)) = self.ports.split_last_mut() else {
             batch.clear();
             return;
@@ -406,7 +445,13 @@ impl<K: Clone, V: Clone> Out<K, V> {
 
 /// Where two operators of one task find each other while it is wired: children leave their ports, then the parent takes
 /// them all. It is empty between two wirings.
-pub struct Edge<K, V>(Arc<Mutex<Ports<K, V>>>);
+pub struct Edge<K, V>(Arc<Mutex<Open<K, V>>>);
+
+/// An edge that its parent has not taken yet.
+struct Open<K, V> {
+    ports: Ports<K, V>,
+    passed: Passed,
+}
 
 type Ports<K, V> = Vec<Box<dyn Push<K, V>>>;
 
@@ -414,21 +459,37 @@ impl<K, V> Edge<K, V> {
     /// An edge that nobody has joined.
     #[must_use]
     pub fn new() -> Self {
-        Self(Arc::default())
+        Self(Arc::new(Mutex::new(Open::new())))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Open<K, V>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many records the parent that is to take this edge will have handed along it.
+    #[must_use]
+    pub fn passed(&self) -> Passed {
+        self.lock().passed.clone()
     }
 
     /// A child leaves its port. Tasks are wired from the last declared operator to the first, so ports arrive in
     /// reverse; [`take`](Self::take) puts them right.
     pub fn join(&self, port: Box<dyn Push<K, V>>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(port);
+        self.lock().ports.push(port);
     }
 
     /// The parent takes all ports.
     #[must_use]
     pub fn take(&self) -> Out<K, V> {
-        let mut ports = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let Open { mut ports, passed } = std::mem::replace(&mut *self.lock(), Open::new());
         ports.reverse();
-        Out { ports, copy: Vec::new() }
+        Out { ports, copy: Vec::new(), passed }
+    }
+}
+
+impl<K, V> Open<K, V> {
+    fn new() -> Self {
+        Self { ports: Vec::new(), passed: Passed::default() }
     }
 }
 

@@ -19,9 +19,10 @@ impl<K, V> RequireKey<K, V> {
 impl<K: Clone + Send, V: Clone + Send> Push<Option<K>, V> for RequireKey<K, V> {
     fn push(&mut self, batch: &mut Vec<Record<Option<K>, V>>, cx: &mut Cx) {
         for record in batch.drain(..) {
+            let of = (record.input, record.timestamp);
             match record.try_map(|key, value| key.map(|key| (key, value)).ok_or(DropReason::NullKey)) {
                 Ok(record) => self.kept.push(record),
-                Err(reason) => cx.drops.count(reason),
+                Err(reason) => cx.drop_record(reason, None, of),
             }
         }
         self.out.push(&mut self.kept, cx);

@@ -91,7 +91,7 @@ fn update<K: Key, V: Data, A: Data>(
     let (was, newest) = (slot.is_some(), slot.as_ref().map_or(timestamp, |row| row.timestamp.max(timestamp)));
     match apply(fold, &key, slot, value) {
         Ok(true) => {}
-        Ok(false) => cx.drops.count(DropReason::NothingToTakeBack),
+        Ok(false) => cx.drop_record(DropReason::NothingToTakeBack, Some(table.shared_name()), (input, timestamp)),
         Err(reject) => return cx.refuse(input, reject, table.name()),
     }
     if let Some(row) = slot {

@@ -41,8 +41,9 @@ where
     fn push(&mut self, batch: &mut Vec<Record<K, V>>, cx: &mut Cx) {
         let mut table = self.table.look();
         for record in batch.drain(..) {
+            let of = (record.input, record.timestamp);
             if record.value.is_null() {
-                cx.drops.count(DropReason::NullValue);
+                cx.drop_record(DropReason::NullValue, None, of);
                 continue;
             }
             let row = match table.get(&record.key) {
@@ -55,7 +56,7 @@ where
             });
             match made {
                 Ok(record) => self.made.push(record),
-                Err(reason) => cx.drops.count(reason),
+                Err(reason) => cx.drop_record(reason, None, of),
             }
         }
         drop(table);

@@ -142,7 +142,7 @@ impl<K: Key, A: Data> TableOut<K, A> {
     /// not change it, which is counted, or it cannot be read.
     pub fn touch<I>(&mut self, record: &Record<K, I>, store: &mut Store<K, A>, cx: &mut Cx) -> Option<RowId> {
         if let Some(reason) = self.expiry.as_ref().and_then(|expiry| expiry.refuses(record)) {
-            cx.count_late(&self.at.name, reason);
+            cx.count_late(&self.at.name, reason, (record.input, record.timestamp));
             return None;
         }
         let row = match store.touch(&record.key) {

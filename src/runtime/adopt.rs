@@ -14,7 +14,7 @@ use crate::topology::{Layout, TaskContext, TaskId};
 #[cfg(test)]
 use super::bugs::Bug;
 use super::doubts::Doubts;
-use super::meters::InputMeters;
+use super::meters::{InputMeters, OperatorMeter};
 use super::patience::patiently;
 use super::restore::Restore;
 use super::status::{TaskStatus, TaskTime};
@@ -264,11 +264,12 @@ impl StreamThread {
             }
         };
         let inputs = wired.sources.into_iter().zip(partitions).map(input).collect();
+        let meters = wired.counts.into_iter().map(|count| OperatorMeter::new(metrics, count)).collect();
         let mut readers = layout.subs.iter().flat_map(|sub| &sub.inputs);
         let writes_repartition = readers.any(|input| input.upstream == Some(id.sub));
         let sequence = self.sequence(id).unwrap_or(0);
         #[cfg_attr(not(test), expect(unused_mut, reason = "only tests plant bugs"))]
-        let mut task = Task::new(inputs, wired.stores, wired.clocks, state, sequence, writes_repartition);
+        let mut task = Task::new(inputs, wired.stores, wired.clocks, state, sequence, writes_repartition, meters);
         #[cfg(test)]
         if let Some(flaw) = self.parts.config.bug.and_then(Bug::flaw) {
             task.plant(flaw);
@@ -351,6 +352,7 @@ impl StreamThread {
                 Stage::Waiting => ("waiting for its state", 0),
                 Stage::Restoring(restore) => ("restoring", restore.remaining()),
                 Stage::Running(_) if !self.parts.globals.ready() => ("waiting for the global tables", 0),
+                Stage::Running(task) if task.is_held() => ("paused", 0),
                 Stage::Running(_) => ("running", 0),
             };
             let (lag, time) = match &slot.stage {
@@ -358,8 +360,9 @@ impl StreamThread {
                 _ => (None, TaskTime::default()),
             };
             let ended = matches!(&slot.stage, Stage::Running(task) if task.has_ended());
-            let name = self.name_of(slot.id);
-            TaskStatus { name, thread: self.number, state: state.into(), lag, time, restore_remaining, ended }
+            let processed = if let Stage::Running(task) = &slot.stage { task.processed() } else { 0 };
+            let (name, thread, state) = (self.name_of(slot.id), self.number, state.into());
+            TaskStatus { name, thread, state, lag, processed, time, restore_remaining, ended }
         };
         self.slots.iter().map(status).collect()
     }

@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use crate::broker::{Broker, Isolation};
 use crate::error::{Error, ErrorKind, Result};
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, TopologyMetrics};
 use crate::time::{Clock, SystemClock};
-use crate::topology::Topology;
+use crate::topology::{Layout, Topology};
 
 use super::caretaker::Caretaker;
 use super::config::Config;
 use super::queries::Queries;
+use super::refused::Refused;
 use super::status::{AppState, Shared, Status};
 use super::thread::Parts;
 use super::{placement, setup};
@@ -115,6 +116,23 @@ impl Running {
         move || shared.stop()
     }
 
+    /// Asks it to commit what it has and to process nothing more until [`resume`](Self::resume); returns at once. It is
+    /// [`AppState::Paused`] once every thread has done so, and no transaction is open then.
+    ///
+    /// It stays a member of its group: it keeps its partitions, takes part in rebalances and restores what it is given. Only
+    /// this process pauses, and it does not remember it over a restart; a partition that moves to another process is
+    /// processed there. Time spent paused does not count as silence: no partition is left out as idle because of it, and
+    /// what is done by the time of day and came due meanwhile is done once afterwards. Tasks in other processes that are
+    /// fed by tasks here wait for them where time decides: their windows do not close before this process goes on.
+    pub fn pause(&self) {
+        self.watch().pause();
+    }
+
+    /// Lets it go on after [`pause`](Self::pause); returns at once.
+    pub fn resume(&self) {
+        self.watch().resume();
+    }
+
     /// What it is doing.
     pub fn status(&self) -> Status {
         self.shared.status(self.parts.config.threads)
@@ -122,7 +140,9 @@ impl Running {
 
     /// A view of [`status`](Self::status) that can be handed to others, such as a health endpoint.
     pub fn watch(&self) -> Watch {
-        Watch { shared: Arc::clone(&self.shared), threads: self.parts.config.threads }
+        let Parts { metrics, config, layout, .. } = &self.parts;
+        let (shared, layout) = (Arc::clone(&self.shared), Arc::clone(layout));
+        Watch { shared, threads: config.threads, metrics: metrics.clone(), layout }
     }
 
     /// What can be asked of its committed state, by whoever holds on to it.
@@ -185,12 +205,41 @@ impl Drop for Running {
 pub struct Watch {
     shared: Arc<Shared>,
     threads: usize,
+    metrics: TopologyMetrics,
+    layout: Arc<Layout>,
 }
 
 impl Watch {
     /// What the application is doing.
     pub fn status(&self) -> Status {
         self.shared.status(self.threads)
+    }
+
+    /// The topics and tasks that the application has on its broker, those of other processes among them.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// As [`Running::pause`].
+    pub fn pause(&self) {
+        self.tell_to_pause(true);
+    }
+
+    /// As [`Running::resume`].
+    pub fn resume(&self) {
+        self.tell_to_pause(false);
+    }
+
+    fn tell_to_pause(&self, pause: bool) {
+        self.shared.pause(pause);
+        self.metrics.paused(pause);
+    }
+
+    /// The last records that did not go the usual way, at most 200, the newest last: dropped, late, skipped or written to a
+    /// dead letter topic, by transactions that were committed. Of very many at once, some are left out, and of the reasons
+    /// that are there most often more than of others. No keys and values.
+    pub fn refused(&self) -> Vec<Refused> {
+        self.shared.refused().last()
     }
 }
 

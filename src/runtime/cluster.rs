@@ -11,12 +11,18 @@ use crate::time::Clock;
 use crate::topology::Topology;
 
 use super::config::Config;
+#[cfg(test)]
+use super::refused::Refused;
 use super::setup;
+use super::status::Shared;
+#[cfg(test)]
+use super::status::Status;
 use super::thread::{StreamThread, Turn};
 
 /// A process whose threads take turns on the caller's thread.
 pub(crate) struct Process {
     threads: Vec<StreamThread>,
+    shared: Arc<Shared>,
 }
 
 impl Process {
@@ -30,7 +36,7 @@ impl Process {
         let prepared = setup::prepare(topology, broker, config, clock, metrics)?;
         let threads =
             (0..prepared.parts.config.threads).map(|number| prepared.thread(number)).collect::<Result<_>>()?;
-        Ok(Self { threads })
+        Ok(Self { threads, shared: prepared.parts.shared })
     }
 
     /// One round of each thread. Idle where all are; then for the shortest of their times.
@@ -48,6 +54,21 @@ impl Process {
     /// One round of one thread.
     pub(crate) fn turn_of(&mut self, thread: usize) -> Result<Turn> {
         self.threads[thread].turn()
+    }
+
+    /// Has the threads rest, or go on, with their next turns.
+    pub(crate) fn pause(&self, pause: bool) {
+        self.shared.pause(pause);
+    }
+
+    #[cfg(test)]
+    pub(crate) fn status(&self) -> Status {
+        self.shared.status(self.threads.len())
+    }
+
+    #[cfg(test)]
+    pub(crate) fn refused(&self) -> Vec<Refused> {
+        self.shared.refused().last()
     }
 
     pub(crate) fn threads(&self) -> usize {

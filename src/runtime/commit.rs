@@ -70,9 +70,15 @@ impl StreamThread {
     /// Commits what the tasks have done. A failure that belongs to a record or to the membership is dealt with and is no
     /// error here: the inputs are read again.
     pub(crate) fn commit(&mut self) -> Result<()> {
+        self.commit_telling(false)
+    }
+
+    /// As [`commit`](Self::commit); with `all`, every partition downstream is told how far time has come.
+    pub(crate) fn commit_telling(&mut self, all: bool) -> Result<()> {
         let started = self.parts.clock.elapsed();
         // Markers for all, if it is time for that again or costs nothing.
-        self.telling_all = started.saturating_sub(self.all_told) >= self.parts.config.marker_interval
+        self.telling_all = all
+            || started.saturating_sub(self.all_told) >= self.parts.config.marker_interval
             || self.parts.layout.subs.iter().all(|sub| sub.partitions <= FEW_PARTITIONS);
         if !self.running().any(|task| task.is_dirty() || (self.telling_all && task.owes_markers())) {
             return Ok(());
@@ -164,6 +170,10 @@ impl StreamThread {
             if !task.is_dirty() {
                 continue;
             }
+            if task.has_refused() {
+                let refused = task.take_refused(&self.parts.layout.task_name(*id), &self.suspects);
+                self.parts.shared.refused().enter(refused);
+            }
             task.committed();
             let mut stand = task.state.stand();
             stand.sequence = task.sequence;
@@ -231,6 +241,7 @@ impl StreamThread {
             inputs: self.transaction_inputs(),
             reason: failure.reason,
             message: failure.message.clone(),
+            operator: failure.operator.clone(),
         };
         if let Stage::Running(task) = &self.slots[number].stage {
             evidence.culprit = failure.input.and_then(|input| task.place_of(input));

@@ -8,6 +8,7 @@
 //! so that somebody's open transaction does not hold the start up. A bounded run reads up to the high watermark instead, as
 //! it does of its sources, and leaves the tables as they were then.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, TryLockError};
@@ -20,16 +21,21 @@ use crate::operators::global_table::GlobalPort;
 use crate::operators::source::{BadInput, Verdict};
 use crate::operators::{DropReason, Drops};
 use crate::record::{Offset, TopicPartition};
-use crate::time::Clock;
+use crate::time::{Clock, Timestamp};
 use crate::topology::{GlobalLayout, Layout, Topology};
 
 #[cfg(test)]
 use super::bugs::Bug;
 use super::config::Config;
+use super::discreet;
 use super::patience::patiently;
+use super::refused::Refused;
+use super::status::Shared;
 
 /// How many records are taken from a partition before the others and the rest of the thread get their turn.
 const SLICE: usize = 10_000;
+/// How many rows that are left out are noted of a batch, the newest.
+const NOTED: usize = 64;
 /// How often topics are looked at for new partitions.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 
@@ -46,6 +52,7 @@ struct Reading {
     broker: Arc<dyn Broker>,
     clock: Arc<dyn Clock>,
     metrics: TopologyMetrics,
+    shared: Arc<Shared>,
     tables: Vec<Table>,
     partitions: Vec<Partition>,
     reader: Box<dyn Reader>,
@@ -80,6 +87,21 @@ struct Partition {
 /// The partitions that are read, and what reads them.
 type Reads = (Vec<Partition>, Box<dyn Reader>);
 
+/// What is told of a row that is left out. No task reads it: it is under the name of what does.
+fn left_out_row(of: &TopicPartition, offset: Offset, reason: DropReason, message: &str, at: Timestamp) -> Refused {
+    Refused {
+        at,
+        task: "global table".to_owned(),
+        topic: of.topic.to_string(),
+        partition: of.partition,
+        offset: Some(offset),
+        timestamp: None,
+        reason: reason.label().to_owned(),
+        operator: None,
+        message: discreet::told(reason, None, message),
+    }
+}
+
 impl Globals {
     /// Opens the tables of `topology` and begins to read. In a bounded run they stay as they are at this moment.
     pub(crate) fn open(
@@ -89,6 +111,7 @@ impl Globals {
         clock: &Arc<dyn Clock>,
         metrics: &TopologyMetrics,
         config: &Config,
+        shared: &Arc<Shared>,
     ) -> Result<Self> {
         let bounded = config.until_end;
         let ports = topology.open_globals();
@@ -110,6 +133,7 @@ impl Globals {
             broker: Arc::clone(broker),
             clock: Arc::clone(clock),
             metrics: metrics.clone(),
+            shared: Arc::clone(shared),
             tables,
             partitions,
             reader,
@@ -198,7 +222,7 @@ impl Reading {
 
     /// Takes in what has arrived of one partition.
     fn fetch(&mut self, number: usize) -> Result<bool> {
-        let Self { reader, batch, slice, partitions, tables, metrics, .. } = self;
+        let Self { reader, batch, slice, partitions, tables, metrics, shared, clock, .. } = self;
         let Partition { table, of, position, lag, .. } = &mut partitions[number];
         let fetched = patiently("reading a global table", || {
             batch.clear();
@@ -213,10 +237,14 @@ impl Reading {
         }
         let table = &mut tables[*table];
         let mut refused: Option<(Offset, Verdict)> = None;
-        let mut drops = Drops::default();
+        let (mut drops, mut left_out, at) = (Drops::default(), VecDeque::new(), clock.wall());
         table.port.apply(batch, &mut |offset, (reason, message)| {
             drops.count(reason);
             tracing::debug!(partition = %of, offset, reason = reason.label(), "a row is left out: {message}");
+            if left_out.len() == NOTED {
+                left_out.pop_front();
+            }
+            left_out.push_back(left_out_row(of, offset, reason, &message, at));
             refused.get_or_insert((offset, (reason, message)));
         });
         table.changed = true;
@@ -224,6 +252,7 @@ impl Reading {
             Some((offset, verdict)) if table.policy != BadInput::Skip => Err(unusable(of, offset, &verdict)),
             Some(_) => {
                 metrics.drops(&of.topic).add(&drops);
+                shared.refused().enter(left_out);
                 Ok(true)
             }
             None => Ok(true),

@@ -2,12 +2,60 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
-use prometheus::{IntCounter, IntGauge};
+use prometheus::{Counter, IntCounter, IntGauge};
 
 use crate::broker::Outgoing;
 use crate::metrics::{DropCounters, TopologyMetrics};
+use crate::operators::Passed;
 use crate::record::TopicPartition;
+
+/// Counts what comes into an operator.
+pub(crate) struct OperatorMeter {
+    records: IntCounter,
+    /// What has come along each of its edges, and how much of it has been told.
+    passed: Vec<Passed>,
+    told: u64,
+}
+
+impl OperatorMeter {
+    pub(crate) fn new(metrics: &TopologyMetrics, (operator, passed): (String, Vec<Passed>)) -> Self {
+        Self { records: metrics.operator_records(&operator), passed, told: 0 }
+    }
+
+    /// What has come since the last time is committed.
+    pub(crate) fn committed(&mut self) {
+        let passed = self.passed.iter().map(Passed::get).fold(0, u64::wrapping_add);
+        let fresh = passed.wrapping_sub(std::mem::replace(&mut self.told, passed));
+        if fresh > 0 {
+            self.records.inc_by(fresh);
+        }
+    }
+}
+
+/// Counts the time that a stream thread works.
+pub(crate) struct Busy {
+    seconds: Counter,
+    since: Duration,
+}
+
+impl Busy {
+    pub(crate) fn new(metrics: &TopologyMetrics, thread: usize, now: Duration) -> Self {
+        Self { seconds: metrics.busy_seconds(thread), since: now }
+    }
+
+    /// The thread has worked until now.
+    pub(crate) fn worked(&mut self, now: Duration) {
+        let worked = now.saturating_sub(std::mem::replace(&mut self.since, now));
+        self.seconds.inc_by(worked.as_secs_f64());
+    }
+
+    /// The thread has waited until now.
+    pub(crate) fn waited(&mut self, now: Duration) {
+        self.since = now;
+    }
+}
 
 /// The handles of one input partition.
 pub(crate) struct InputMeters {

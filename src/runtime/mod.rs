@@ -9,6 +9,9 @@
 //! - `task`: one sub-topology for one partition; no input or output, no clock.
 //! - `commit`: exactly once, and its one rule.
 //! - `bad`: what becomes of a record that cannot be used.
+//! - `pause`: a stream thread rests and goes on.
+//! - [`refused`]: the last records that did not go the usual way.
+//! - `discreet`: what an error says, without what is in the record.
 //! - `suspects`: the one record that a transaction fails on.
 //! - `route`: partitions and limits of what is sent.
 //! - [`queries`] and [`owners`]: committed state, asked for from outside, and where it is.
@@ -26,6 +29,7 @@ mod caretaker;
 pub(crate) mod cluster;
 mod commit;
 pub mod config;
+mod discreet;
 mod doubts;
 #[cfg(test)]
 mod doubts_tests;
@@ -35,8 +39,14 @@ mod globals_tests;
 mod meters;
 pub mod owners;
 pub(crate) mod patience;
+mod pause;
+#[cfg(test)]
+mod pause_tests;
 mod placement;
 pub mod queries;
+pub mod refused;
+#[cfg(test)]
+mod refused_tests;
 pub mod reset;
 mod restore;
 mod route;
@@ -53,4 +63,5 @@ pub use app::{App, Running, Watch};
 pub use config::Config;
 pub use owners::Owner;
 pub use queries::Queries;
+pub use refused::Refused;
 pub use status::{AppState, Status, TaskStatus, TaskTime};

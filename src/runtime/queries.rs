@@ -286,7 +286,7 @@ impl Queries {
         let status = self.0.shared.status(self.0.threads);
         let Some(task) = status.tasks.iter().find(|task| task.name == name) else { return Unserved::NotHere };
         Unserved::NotReady(match task.restore_remaining {
-            0 if task.state == "running" => format!("task {name} changes hands"),
+            0 if task.state == "running" || task.state == "paused" => format!("task {name} changes hands"),
             0 => format!("task {name} is {}", task.state),
             left => format!("task {name} is {}, {left} records to go", task.state),
         })

@@ -46,7 +46,8 @@ pub(crate) fn prepare(
     let application = group_of(&config, &topology);
     let client_id = ClientId::new(&application, layout.fingerprint, config.advertise.as_deref());
     let members = check_group(&*broker, &application, &client_id)?;
-    let globals = Globals::open(&topology, &layout, &broker, &clock, &metrics, &config)?;
+    let shared = Arc::new(Shared::default());
+    let globals = Globals::open(&topology, &layout, &broker, &clock, &metrics, &config, &shared)?;
     let states = States::open(config.state.clone(), &application)?;
     let instance = config.instance.clone().unwrap_or_else(|| states.instance().to_owned());
     let instances: Vec<String> =
@@ -69,7 +70,7 @@ pub(crate) fn prepare(
         globals: Arc::new(globals),
         clock,
         metrics,
-        shared: Arc::new(Shared::default()),
+        shared,
     };
     Ok(Prepared { parts, application, client_id, instances, known_otherwise })
 }

@@ -5,14 +5,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::Error;
 use crate::record::{Offset, TopicPartition};
 use crate::time::Timestamp;
 
+use super::refused::Ring;
 use super::serving::Serving;
 
 /// What an application is doing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum AppState {
     /// Waiting for its first assignment.
     Starting,
@@ -20,6 +24,9 @@ pub enum AppState {
     Restoring,
     /// All tasks that it has are running.
     Running,
+    /// It was told to pause: every stream thread has committed what it had and processes nothing. It is still a member of its
+    /// group, and keeps the partitions that it is given.
+    Paused,
     /// It was told to stop and commits what it has.
     Stopping,
     /// It has stopped in good order.
@@ -41,6 +48,12 @@ pub struct Status {
     pub error: Option<String>,
     /// How many assignments its threads have been given.
     pub rebalances: u64,
+    /// True from when it is told to pause until it is told to resume. [`AppState::Paused`] follows once every thread has committed,
+    /// and what is being restored is complete.
+    pub paused: bool,
+    /// How often each stream thread has said what it does, which is several times a second. One that says no more is inside a
+    /// call that does not return, or has ended.
+    pub reports: Vec<u64>,
 }
 
 /// What a task is doing.
@@ -50,10 +63,12 @@ pub struct TaskStatus {
     pub name: String,
     /// The stream thread that has it.
     pub thread: usize,
-    /// `running`, `restoring`, or what it waits for.
+    /// `running`, `paused`, `restoring`, or what it waits for.
     pub state: String,
     /// How many records it is behind, as far as known.
     pub lag: Option<u64>,
+    /// How many records it has processed and committed since it was built here, or built anew after an abort.
+    pub processed: u64,
     /// How far event time has come in it.
     pub time: TaskTime,
     /// How many changelog offsets are still to be restored.
@@ -77,9 +92,11 @@ pub struct TaskTime {
 #[derive(Debug, Default)]
 pub(crate) struct Shared {
     stop: AtomicBool,
+    pause: AtomicBool,
     inner: Mutex<Inner>,
     changed: Condvar,
     serving: Serving,
+    refused: Ring,
 }
 
 #[derive(Debug, Default)]
@@ -94,10 +111,14 @@ struct Inner {
 /// What one stream thread is doing.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ThreadStatus {
+    /// How often it has reported.
+    pub(crate) reports: u64,
     pub(crate) assigned: bool,
     pub(crate) tasks: Vec<TaskStatus>,
     pub(crate) rebalances: u64,
     pub(crate) ended: bool,
+    /// True while it has nothing to commit and processes nothing.
+    pub(crate) paused: bool,
 }
 
 impl Shared {
@@ -118,6 +139,22 @@ impl Shared {
 
     pub(crate) fn stopping(&self) -> bool {
         self.stop.load(Ordering::SeqCst)
+    }
+
+    /// Asks all threads to commit and process nothing more, or to go on.
+    pub(crate) fn pause(&self, pause: bool) {
+        self.pause.store(pause, Ordering::SeqCst);
+        self.changed.notify_all();
+    }
+
+    /// True while the threads are to process nothing. Who is told to stop need not wait any more.
+    pub(crate) fn pausing(&self) -> bool {
+        self.pause.load(Ordering::SeqCst) && !self.stopping()
+    }
+
+    /// The last records that did not go the usual way.
+    pub(crate) fn refused(&self) -> &Ring {
+        &self.refused
     }
 
     /// The first error counts; it stops all threads.
@@ -189,13 +226,17 @@ impl Shared {
             AppState::Stopping
         } else if reports.len() < threads || reports.iter().any(|thread| !thread.assigned) {
             AppState::Starting
-        } else if tasks.iter().any(|task| task.state != "running") {
+        } else if tasks.iter().any(|task| task.state != "running" && task.state != "paused") {
             AppState::Restoring
+        } else if self.pausing() && reports.iter().all(|thread| thread.paused) {
+            AppState::Paused
         } else {
             AppState::Running
         };
         let error = inner.error.as_ref().map(ToString::to_string);
         let rebalances = reports.iter().map(|thread| thread.rebalances).sum();
-        Status { state, threads, tasks, error, rebalances }
+        let paused = self.pause.load(Ordering::SeqCst);
+        let reports = inner.threads.values().map(|thread| thread.reports).collect();
+        Status { state, threads, tasks, error, rebalances, paused, reports }
     }
 }

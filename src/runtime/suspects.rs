@@ -17,9 +17,16 @@ pub(crate) type Suspect = (TopicPartition, Offset, u32);
 /// What is known about records that make transactions fail.
 #[derive(Debug, Default)]
 pub(crate) struct Suspects {
-    known: BTreeMap<Suspect, (DropReason, String)>,
+    known: BTreeMap<Suspect, Known>,
     limit: Option<usize>,
     failures: u32,
+}
+
+/// What is known of a record that makes transactions fail.
+#[derive(Debug)]
+struct Known {
+    verdict: (DropReason, String),
+    operator: String,
 }
 
 /// What a failed transaction tells.
@@ -35,6 +42,8 @@ pub(crate) struct Evidence {
     pub(crate) reason: DropReason,
     /// Its text.
     pub(crate) message: String,
+    /// Which operator failed; empty where that is not known.
+    pub(crate) operator: String,
 }
 
 impl Suspects {
@@ -53,7 +62,12 @@ impl Suspects {
         if self.known.is_empty() {
             return None;
         }
-        self.known.get(&(partition.clone(), offset, index)).cloned()
+        self.known.get(&(partition.clone(), offset, index)).map(|known| known.verdict.clone())
+    }
+
+    /// Which operator has refused the record at a place.
+    pub(crate) fn operator_of(&self, place: &Suspect) -> Option<&str> {
+        self.known.get(place).map(|known| known.operator.as_str()).filter(|operator| !operator.is_empty())
     }
 
     /// Learns from a failed transaction; gives the number of failures since the last success.
@@ -61,7 +75,8 @@ impl Suspects {
         self.failures += 1;
         match evidence.culprit.or(evidence.only) {
             Some(place) => {
-                self.known.insert(place, (evidence.reason, evidence.message));
+                let verdict = (evidence.reason, evidence.message);
+                self.known.insert(place, Known { verdict, operator: evidence.operator });
             }
             None => self.limit = Some((evidence.inputs / 2).max(1)),
         }
@@ -92,7 +107,7 @@ mod tests {
 
     fn evidence(culprit: Option<Offset>, only: Option<Offset>, inputs: usize) -> Evidence {
         let (culprit, only) = (culprit.map(place), only.map(place));
-        Evidence { culprit, only, inputs, reason: DropReason::Refused, message: "no".into() }
+        Evidence { culprit, only, inputs, reason: DropReason::Refused, message: "no".into(), operator: "sink".into() }
     }
 
     #[test]
@@ -104,6 +119,7 @@ mod tests {
         assert_eq!(suspects.limit(), 1);
         suspects.learn(evidence(None, Some(7), 1));
         assert!(suspects.verdict(&TopicPartition::new("in", 0), 7, 0).is_some());
+        assert_eq!(suspects.operator_of(&place(7)), Some("sink"));
     }
 
     #[test]

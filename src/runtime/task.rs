@@ -9,7 +9,8 @@ use crate::broker::{Batch, Fetched, Outgoing};
 use crate::codec::marker::Activity;
 use crate::codec::position::Position;
 use crate::error::Error;
-use crate::operators::source::{BadInput, InputPlace, Inputs, SourcePort, SourceTime, Verdict};
+use crate::operators::notes::{Note, Noting};
+use crate::operators::source::{Bad, BadInput, InputPlace, Inputs, SourcePort, SourceTime, Verdict};
 use crate::operators::stores::StorePort;
 use crate::operators::{ClockPort, Cx, Drops, Failure, Signal};
 use crate::record::{InputNumber, Offset, TopicPartition};
@@ -17,8 +18,10 @@ use crate::state::TaskState;
 use crate::time::Timestamp;
 
 use super::bad::{dead_letter, unusable};
-use super::meters::InputMeters;
-use super::suspects::Suspect;
+use super::discreet;
+use super::meters::{InputMeters, OperatorMeter};
+use super::refused::Refused;
+use super::suspects::{Suspect, Suspects};
 
 /// One of a task's input partitions.
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about what the broker holds")]
@@ -62,6 +65,16 @@ impl Input {
             self.meters.lag.set(behind.max(0));
         }
     }
+
+    /// The broker holds committed records up to here, which nobody fetches now.
+    pub(crate) fn ends_at(&mut self, end: Offset) {
+        // Markers of transactions lie between what was processed and what was fetched.
+        let (position, _) = self.port.position();
+        let from = if self.port.queued() == 0 { self.fetched.max(position) } else { position };
+        let behind = (end - from).max(0);
+        self.lag = Some(u64::try_from(behind).unwrap_or(0));
+        self.meters.lag.set(behind);
+    }
 }
 
 /// One sub-topology for one partition number.
@@ -77,6 +90,8 @@ pub(crate) struct Task {
     pub(crate) state: TaskState,
     /// The number of transactions that this task has committed, over all its owners.
     pub(crate) sequence: u64,
+    /// How many records its committed transactions have processed.
+    processed: u64,
     cx: Cx,
     /// Where each input of the running transaction came from.
     numbers: Inputs,
@@ -86,6 +101,11 @@ pub(crate) struct Task {
     moved: bool,
     /// True where partitions downstream have still to be told how far time has come.
     owes_markers: bool,
+    /// True where tasks downstream wait for its word.
+    writes_repartition: bool,
+    /// True while its thread rests: nobody looks whether it has more to come.
+    held: bool,
+    meters: Vec<OperatorMeter>,
 }
 
 /// Why a step ended early.
@@ -108,6 +128,7 @@ impl Task {
         state: TaskState,
         sequence: u64,
         writes_repartition: bool,
+        meters: Vec<OperatorMeter>,
     ) -> Self {
         let (cx, numbers) = (Cx::default(), Inputs::default());
         let owes_markers = writes_repartition;
@@ -118,11 +139,15 @@ impl Task {
             more: false,
             state,
             sequence,
+            processed: 0,
             cx,
             numbers,
             dirty: false,
             moved: false,
             owes_markers,
+            writes_repartition,
+            held: false,
+            meters,
         }
     }
 
@@ -227,6 +252,29 @@ impl Task {
         self.check()
     }
 
+    /// Its thread rests: it says that more may come, with the commit that is to follow, and what it knew of its inputs' ends
+    /// counts no more.
+    pub(crate) fn hold(&mut self, elapsed: Duration, wall: Timestamp) {
+        self.held = true;
+        self.cx.wall = wall;
+        for input in &mut self.inputs {
+            (input.caught_up, input.at_high_watermark) = (input.at_end, false);
+            input.port.tick(elapsed, wall, false, &mut self.cx);
+        }
+        self.moved |= self.writes_repartition;
+    }
+
+    /// Its thread goes on. Whether it has more to come is told anew.
+    pub(crate) fn release(&mut self) {
+        self.held = false;
+        self.moved |= self.writes_repartition;
+    }
+
+    /// True while its thread rests.
+    pub(crate) fn is_held(&self) -> bool {
+        self.held
+    }
+
     /// Doubts these tasks upstream of an input, and no others any more; up to `reach` the input has to be read before it
     /// counts as read to its end.
     pub(crate) fn doubt(&mut self, input: usize, tasks: &BTreeSet<u32>, reach: Offset) {
@@ -276,7 +324,11 @@ impl Task {
                 (Some(Activity::End), Activity::End) => Activity::End,
             });
         }
-        all.unwrap_or_default()
+        match all.unwrap_or_default() {
+            Activity::End => Activity::End,
+            _ if self.held => Activity::Active,
+            activity => activity,
+        }
     }
 
     /// The input to take records from, and the time up to which they come before every other input's. `None` while the
@@ -326,7 +378,9 @@ impl Task {
         }
         let (offset, reason) = (bad.offset, bad.reason.label());
         tracing::debug!(%partition, offset, reason, ?policy, "record not processed: {}", bad.message);
-        self.cx.drops.count(bad.reason);
+        let Bad { reason, message, timestamp, .. } = bad;
+        let timestamp = timestamp.unwrap_or(Timestamp::MIN);
+        self.cx.drop_noted(reason, || Noting { operator: None, input: number, timestamp, message: Some(message) });
         Ok(true)
     }
 
@@ -416,6 +470,11 @@ impl Task {
         self.inputs.iter().map(|input| input.lag).sum()
     }
 
+    /// How many records its committed transactions have processed.
+    pub(crate) fn processed(&self) -> u64 {
+        self.processed
+    }
+
     /// The positions to commit, one an input, under the next sequence.
     pub(crate) fn positions(&self) -> Vec<(TopicPartition, Offset, Position)> {
         self.inputs
@@ -430,17 +489,67 @@ impl Task {
             .collect()
     }
 
+    /// What the running transaction has refused. To be asked before it is [`committed`](Self::committed), which forgets it;
+    /// an abort forgets it as well.
+    pub(crate) fn take_refused(&mut self, task: &str, suspects: &Suspects) -> Vec<Refused> {
+        let noted = self.cx.notes.take();
+        let mut rest = self.cx.drops.clone();
+        rest.subtract(&noted.drops);
+        let mut refused: Vec<Refused> =
+            noted.kept.into_iter().filter_map(|note| self.refused(task, note, suspects)).collect();
+        for (reason, count) in rest.iter() {
+            let input = InputNumber::UNKNOWN;
+            let (timestamp, at) = (Timestamp::MIN, self.cx.wall);
+            let note = Note { reason, operator: None, input, timestamp, at, message: None };
+            let message = Some(format!("{count} records; which ones, was not noted"));
+            refused.extend(self.refused(task, note, suspects).map(|of_all| Refused { message, ..of_all }));
+        }
+        refused
+    }
+
+    /// What others are told of a record. Where its place is not known, that of the first input stands for it.
+    fn refused(&self, task: &str, note: Note, suspects: &Suspects) -> Option<Refused> {
+        let Note { reason, operator, input, timestamp, at, message } = note;
+        let place = self.place_of(input);
+        let named = operator.as_deref().or_else(|| suspects.operator_of(place.as_ref()?));
+        let operator = named.map(str::to_owned);
+        let message = message.and_then(|message| discreet::told(reason, operator.as_deref(), &message));
+        let (partition, offset) = match place {
+            Some((partition, offset, _)) => (partition, Some(offset)),
+            None => (self.inputs.first()?.partition.clone(), None),
+        };
+        Some(Refused {
+            at,
+            task: task.to_owned(),
+            topic: partition.topic.to_string(),
+            partition: partition.partition,
+            offset,
+            timestamp: Some(timestamp).filter(|timestamp| *timestamp > Timestamp::MIN),
+            reason: reason.label().to_owned(),
+            operator,
+            message,
+        })
+    }
+
+    /// True where the running transaction has refused anything.
+    pub(crate) fn has_refused(&self) -> bool {
+        self.cx.drops != Drops::default()
+    }
+
     /// The running transaction has been committed: what it did counts from now on.
     pub(crate) fn committed(&mut self) {
+        self.cx.notes.clear();
         let (drops, late) = (self.cx.drops.take(), std::mem::take(&mut self.cx.late));
         if let Some(input) = self.inputs.first().filter(|_| drops != Drops::default() || !late.is_empty()) {
             input.meters.drops.add(&drops);
             input.meters.count_late(late);
         }
         for input in &mut self.inputs {
+            self.processed += input.processed;
             input.meters.records.inc_by(std::mem::take(&mut input.processed));
             input.meters.dead_letters.inc_by(std::mem::take(&mut input.dead_letters));
         }
+        self.meters.iter_mut().for_each(OperatorMeter::committed);
         self.sequence += 1;
         self.numbers.clear();
         self.dirty = self.more;

@@ -20,7 +20,9 @@ use crate::topology::{Layout, TaskId, TaskOptions, Topology};
 use super::config::Config;
 use super::doubts::Doubts;
 use super::globals::Globals;
+use super::meters::Busy;
 use super::patience::patiently;
+use super::pause::Rest;
 use super::restore::Restore;
 use super::route::Router;
 use super::status::{Shared, ThreadStatus};
@@ -36,7 +38,7 @@ const FETCH_PACKED: usize = 4;
 /// How many records a task processes before the next one gets its turn.
 const STEP: usize = 1_000;
 /// The longest sleep: the group wants to hear from its member.
-const LONGEST_SLEEP: Duration = Duration::from_millis(100);
+pub(crate) const LONGEST_SLEEP: Duration = Duration::from_millis(100);
 /// The longest sleep while a task waits for something that does not wake the member.
 const SHORT_SLEEP: Duration = Duration::from_millis(5);
 /// How often sources are asked whether they have fallen silent.
@@ -107,12 +109,15 @@ pub(crate) struct StreamThread {
     /// When markers last went to all partitions downstream, and whether the running commit sends them.
     pub(crate) all_told: Duration,
     pub(crate) telling_all: bool,
+    pub(crate) rest: Rest,
     ticked: Duration,
     /// Where a bounded run ends.
     bounds: Option<BTreeMap<TopicPartition, Offset>>,
     batch: Batch,
-    status: ThreadStatus,
+    pub(crate) status: ThreadStatus,
     reported: Option<Duration>,
+    /// Where a thread of its own runs the loop.
+    busy: Option<Busy>,
 }
 
 impl StreamThread {
@@ -135,11 +140,13 @@ impl StreamThread {
             doubts: Doubts::default(),
             all_told: Duration::ZERO,
             telling_all: false,
+            rest: Rest::default(),
             ticked: Duration::ZERO,
             bounds: parts.shared.bounds(),
             batch: Batch::default(),
             status: ThreadStatus::default(),
             reported: None,
+            busy: None,
             parts,
         })
     }
@@ -148,10 +155,18 @@ impl StreamThread {
     pub(crate) fn run(mut self) {
         let span = tracing::info_span!("stream thread", topology = self.parts.topology.name(), thread = self.number);
         let _entered = span.enter();
+        self.busy = Some(Busy::new(&self.parts.metrics, self.number, self.parts.clock.elapsed()));
         while !self.parts.shared.stopping() {
             match self.turn() {
                 Ok(Turn::Worked) => {}
-                Ok(Turn::Idle(sleep)) => self.sleep(sleep),
+                Ok(Turn::Idle(sleep)) => {
+                    self.worked();
+                    self.sleep(sleep);
+                    let now = self.parts.clock.elapsed();
+                    if let Some(busy) = &mut self.busy {
+                        busy.waited(now);
+                    }
+                }
                 Err(error) => {
                     tracing::error!("the stream thread stops: {error}");
                     self.parts.shared.fail(error);
@@ -169,6 +184,10 @@ impl StreamThread {
         worked |= self.parts.globals.catch_up()?;
         worked |= self.restore()?;
         self.look_upstream()?;
+        if self.parts.shared.pausing() {
+            return self.rest(worked);
+        }
+        self.go_on();
         let mut processed = false;
         if self.parts.globals.ready() {
             processed = self.process()?;
@@ -195,6 +214,14 @@ impl StreamThread {
         due.map_or(LONGEST_SLEEP, |due| Duration::from_millis(due.millis_since(wall)).min(LONGEST_SLEEP))
     }
 
+    /// Counts the time that it has worked.
+    fn worked(&mut self) {
+        let now = self.parts.clock.elapsed();
+        if let Some(busy) = &mut self.busy {
+            busy.worked(now);
+        }
+    }
+
     fn sleep(&mut self, timeout: Duration) {
         if !self.parts.globals.ready() {
             return self.member.wait(timeout.min(SHORT_SLEEP));
@@ -205,6 +232,10 @@ impl StreamThread {
                 Stage::Restoring(restore) => return restore.wait(timeout.min(SHORT_SLEEP)),
                 Stage::Waiting => return self.member.wait(timeout.min(SHORT_SLEEP)),
             }
+        }
+        if self.rest.is_on() {
+            // Not for its input, which is not read: to be told to go on.
+            return self.parts.shared.wait(timeout);
         }
         self.member.wait(timeout);
     }
@@ -293,7 +324,7 @@ impl StreamThread {
         let wall = self.parts.clock.wall();
         for number in 0..self.slots.len() {
             let Stage::Running(task) = &mut self.slots[number].stage else { continue };
-            match task.tick(elapsed, wall) {
+            match task.tick(self.rest.awake(elapsed), wall) {
                 Ok(()) => {}
                 Err(Stop::Failed(failure)) => return self.failed(number, failure),
                 Err(Stop::Policy(error) | Stop::Broken(error)) => return Err(error),
@@ -389,18 +420,21 @@ impl StreamThread {
             tracing::debug!("the last transaction could not be aborted; the broker will: {error}");
         }
         self.drop_tasks();
+        self.status.paused = false;
         self.status.ended = true;
         self.report(true);
         self.member.close(leave);
     }
 
     /// Tells the rest of the process what this thread is doing, now and then.
-    fn report(&mut self, now: bool) {
+    pub(crate) fn report(&mut self, now: bool) {
         let elapsed = self.parts.clock.elapsed();
         if !now && self.reported.is_some_and(|at| elapsed.saturating_sub(at) < REPORT_EVERY) {
             return;
         }
         self.reported = Some(elapsed);
+        self.status.reports += 1;
+        self.worked();
         self.status.tasks = self.task_statuses();
         self.measure(&self.status.tasks);
         self.parts.shared.report(self.number, self.status.clone());

@@ -302,6 +302,10 @@ impl Cluster {
                 Ok(())
             }
             243..248 => self.stop_one(),
+            248..254 => {
+                self.pause_one();
+                Ok(())
+            }
             _ => {
                 let node = self.random.random_range(0..self.nodes.len());
                 if self.nodes[node].process.is_none() {
@@ -348,6 +352,17 @@ impl Cluster {
         }
         self.stop(node);
         Ok(())
+    }
+
+    /// Has a process rest, or go on.
+    fn pause_one(&mut self) {
+        let (node, pause) = (self.random.random_range(0..self.nodes.len()), self.random.random());
+        if let Some(process) = &self.nodes[node].process {
+            process.pause(pause);
+            if pause {
+                self.count("pause");
+            }
+        }
     }
 
     fn stop_all(&mut self) {
@@ -416,6 +431,7 @@ impl Cluster {
     /// All faults stop; everything is started and works until nothing is left to do.
     fn heal(&mut self) -> Result<()> {
         lock(&self.fate).calm = true;
+        self.nodes.iter().filter_map(|node| node.process.as_ref()).for_each(|process| process.pause(false));
         let mut quiet = 0;
         for _ in 0..ROUNDS_TO_HEAL {
             let mut worked = false;

@@ -2,11 +2,12 @@
 //! for, as a mermaid flow chart, and as data for JSON.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use serde::Serialize;
 
 use super::Topology;
-use super::graph::{Node, NodeId, NodeKind};
+use super::graph::{Graph, Node, NodeId, NodeKind};
 
 /// A topology as data; serializes to JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -217,7 +218,7 @@ impl Topology {
         let queryable = store.is_some().then(|| self.graph.lookup(id).is_some());
         NodeDescription {
             queryable,
-            name: self.node_name(id, node),
+            name: shown_name(&self.plan.names, &self.graph, id),
             role,
             operator: node.label,
             topic,
@@ -225,8 +226,8 @@ impl Topology {
             key: short_type(node.key_type),
             value: short_type(node.value_type),
             declared_at: self.declared_at(id),
-            from: Self::sources_of(node).map(|id| self.node_name(id, self.graph.node(id))).collect(),
-            to: self.targets_of(id).into_iter().map(|id| self.node_name(id, self.graph.node(id))).collect(),
+            from: Self::sources_of(node).map(|id| shown_name(&self.plan.names, &self.graph, id)).collect(),
+            to: self.targets_of(id).into_iter().map(|id| shown_name(&self.plan.names, &self.graph, id)).collect(),
         }
     }
 
@@ -248,15 +249,16 @@ impl Topology {
     }
 
     /// A repartition topic may have the name of the store behind it, so its halves say which they are.
-    fn node_name(&self, id: NodeId, node: &Node) -> String {
-        match node.kind {
-            NodeKind::RepartitionSink { .. } => format!("{}-sink", self.plan.names[id.0]),
-            _ => self.plan.names[id.0].to_string(),
-        }
-    }
-
     fn repartition_topic(&self, sink: NodeId) -> String {
         format!("{}-repartition", self.plan.names[sink.0])
+    }
+}
+
+/// The name of a node in a description.
+pub(super) fn shown_name(names: &[Arc<str>], graph: &Graph, id: NodeId) -> String {
+    match graph.node(id).kind {
+        NodeKind::RepartitionSink { .. } => format!("{}-sink", names[id.0]),
+        _ => names[id.0].to_string(),
     }
 }
 

@@ -134,7 +134,7 @@ impl Topology {
         let sub = &self.plan.subs[context.task.sub];
         let mut wiring = Wiring::new(context, &self.graph, &self.plan, sub);
         for node in sub.nodes.iter().rev() {
-            (self.graph.node(*node).wire)(&mut wiring);
+            wiring.wire(*node);
         }
         wiring.finish()
     }

@@ -1,10 +1,12 @@
 //! Makes the operators of one task: the wires of a sub-topology are called from the last declared node to the first, so
 //! that every operator finds what lies downstream of it already there.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::describe::shown_name;
 use super::graph::{Graph, NodeId, NodeKind};
 use super::layout::{Layout, Renames, SubLayout};
 use super::plan::edge_fingerprint;
@@ -12,7 +14,7 @@ use super::plan::{Plan, SubTopology};
 use crate::codec::marker::{Activity, Marker};
 use crate::operators::source::{BadInput, SourcePort};
 use crate::operators::stores::StorePort;
-use crate::operators::{ClockPort, Emission};
+use crate::operators::{ClockPort, Edge, Emission, Passed, Push};
 use crate::state::TaskState;
 use crate::time::Timestamp;
 
@@ -71,6 +73,8 @@ pub struct WiredTask {
     pub stores: Vec<Box<dyn StorePort>>,
     /// What is done by the time of day.
     pub clocks: Vec<Box<dyn ClockPort>>,
+    /// How many records have come into each node, by its name in a [`Description`](super::describe::Description).
+    pub counts: Vec<(String, Vec<Passed>)>,
 }
 
 /// A task while it is being made.
@@ -82,11 +86,24 @@ pub struct Wiring<'a> {
     sources: Vec<Box<dyn SourcePort>>,
     stores: Vec<Box<dyn StorePort>>,
     clocks: Vec<Box<dyn ClockPort>>,
+    counts: BTreeMap<NodeId, Vec<Passed>>,
+    /// The node whose turn it is.
+    node: NodeId,
 }
 
 impl<'a> Wiring<'a> {
     pub(super) fn new(context: &TaskContext<'a>, graph: &'a Graph, plan: &'a Plan, sub: &'a SubTopology) -> Self {
-        Self { context: *context, graph, plan, sub, sources: Vec::new(), stores: Vec::new(), clocks: Vec::new() }
+        Self {
+            context: *context,
+            graph,
+            plan,
+            sub,
+            sources: Vec::new(),
+            stores: Vec::new(),
+            clocks: Vec::new(),
+            counts: BTreeMap::new(),
+            node: NodeId(0),
+        }
     }
 
     pub(super) fn finish(mut self) -> WiredTask {
@@ -102,7 +119,26 @@ impl<'a> Wiring<'a> {
         debug_assert_eq!(self.sources.len(), self.sub.inputs.len(), "each input has its source");
         debug_assert_eq!(self.stores.len(), self.sub.stores.len(), "each store has its port");
         self.clocks.reverse();
-        WiredTask { sources: self.sources, stores: self.stores, clocks: self.clocks }
+        let shown = |(id, counts)| (shown_name(&self.plan.names, self.graph, id), counts);
+        let counts = self.counts.into_iter().map(shown).collect();
+        WiredTask { sources: self.sources, stores: self.stores, clocks: self.clocks, counts }
+    }
+
+    /// Calls the wire of a node.
+    pub(super) fn wire(&mut self, id: NodeId) {
+        self.node = id;
+        (self.graph.node(id).wire)(self);
+    }
+
+    /// Leaves a port of the node, whose turn it is, in a parent's edge: what comes along there is counted as its own.
+    pub fn join<K, V>(&mut self, above: &Edge<K, V>, port: impl Push<K, V> + 'static) {
+        self.count(above);
+        above.join(Box::new(port));
+    }
+
+    /// Counts what comes along an edge as the records of the node whose turn it is. Before the edge is taken.
+    pub fn count<K, V>(&mut self, edge: &Edge<K, V>) {
+        self.counts.entry(self.node).or_default().push(edge.passed());
     }
 
     /// A source is ready.

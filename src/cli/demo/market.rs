@@ -26,6 +26,7 @@ use crate::operators::source::BadInput;
 use crate::runtime::{App, Config};
 use crate::time::{Clock, SystemClock};
 use crate::topology::Topology;
+use crate::watch::Observer;
 
 const SEED: u64 = 1;
 const PARTITIONS: u32 = 4;
@@ -42,6 +43,8 @@ pub(super) struct Market {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) http: HttpServer,
     pub(super) stop: Stop,
+    /// Says in the log and in the metrics what is stuck.
+    observer: Observer,
     fleet: Fleet,
     generators: Vec<JoinHandle<Result<u64>>>,
 }
@@ -65,6 +68,7 @@ impl Market {
         let metrics = Metrics::new();
         let mut fleet = start(topologies, &broker, &metrics)?;
         redis.map_or(Ok(()), |redis| redis.start(&mut fleet, &broker, &Config::new(APPLICATION), &metrics))?;
+        let observer = fleet.observe(&metrics, None);
         let http = listen(arguments.http, &fleet.sources(&metrics, descriptions, token::find(None)?))?;
         tracing::info!("listening at http://{}", http.addr());
         let exhibits = demos.iter().map(|demo| exhibit(catalog, demo, &feeds, &*broker, &metrics));
@@ -73,7 +77,7 @@ impl Market {
         let generators = generators
             .map(|(generator, feed)| feed_from(generator, *feed, &broker, &clock, &stop))
             .collect::<Result<_>>()?;
-        Ok(Self { exhibits, clock, http, stop, fleet, generators })
+        Ok(Self { exhibits, clock, http, stop, observer, fleet, generators })
     }
 
     /// True once somebody has asked for it, or something has ended by itself.
@@ -83,13 +87,13 @@ impl Market {
 
     /// Stops the generators first, so that what they have written is still processed; the first error counts.
     pub(super) fn close(self, shown: Result<(), Failure>) -> Result<(), Failure> {
-        let Self { fleet, generators, http, stop, .. } = self;
+        let Self { fleet, observer, generators, http, stop, .. } = self;
         stop.ask();
         let panicked = || Error::new(ErrorKind::Internal, "a generator panicked");
         let joined: Vec<_> =
             generators.into_iter().map(|generator| generator.join().unwrap_or_else(|_| Err(panicked()))).collect();
         let stopped = fleet.stop();
-        drop(http);
+        drop((http, observer));
         stopped.and(joined.into_iter().try_for_each(|generated| generated.map(drop)))?;
         shown
     }

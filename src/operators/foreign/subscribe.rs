@@ -74,7 +74,7 @@ impl<K: Key, V: Data, FK: Key, F: Fn(&K, &V) -> Option<FK>> Subscribe<K, V, FK, 
             Err(error) => return cx.refuse(record.input, unwritable("foreign key", &error), &self.name),
         };
         if new.is_some() && now.is_none() {
-            cx.drops.count(DropReason::JoinMiss);
+            cx.drop_record(DropReason::JoinMiss, None, (record.input, record.timestamp));
         }
         if before.is_none() && now.is_none() {
             return;

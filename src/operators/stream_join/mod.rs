@@ -138,6 +138,7 @@ where
         cx: &mut Cx,
         join: impl FnOnce(&mut Self, Record<K, T>) -> Result<Option<DropReason>>,
     ) {
+        let of = (record.input, record.timestamp);
         self.clocks.advance(input as usize, record.watermark);
         // What this record's time releases goes before its own results. Without padding only rows go: not one by one.
         if self.pads() {
@@ -149,12 +150,12 @@ where
             return;
         }
         if record.value.is_null() {
-            return cx.drops.count(DropReason::NullValue);
+            return cx.drop_record(DropReason::NullValue, Some(&self.name), of);
         }
         match join(self, record) {
             Ok(None) => {}
-            Ok(Some(reason @ (DropReason::Late | DropReason::Expired))) => cx.count_late(&self.name, reason),
-            Ok(Some(reason)) => cx.drops.count(reason),
+            Ok(Some(reason @ (DropReason::Late | DropReason::Expired))) => cx.count_late(&self.name, reason, of),
+            Ok(Some(reason)) => cx.drop_record(reason, Some(&self.name), of),
             Err(error) => cx.stop(error),
         }
     }

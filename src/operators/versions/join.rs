@@ -46,7 +46,7 @@ impl<K: Key, T: Data> Lookup<K, T> {
         let Record { key, value, timestamp, behind, watermark, input, headers } = record;
         match self.history.lock().at(&key, timestamp, |row| f(&key, value, row))? {
             Some(value) => made.push(Record { key, value, timestamp, behind, watermark, input, headers }),
-            None => cx.drops.count(DropReason::JoinMiss),
+            None => cx.drop_record(DropReason::JoinMiss, None, (input, timestamp)),
         }
         Ok(())
     }
@@ -72,7 +72,7 @@ where
         for record in batch.drain(..) {
             self.table.history.lock().advance(self.table.clock, record.watermark);
             if record.value.is_null() {
-                cx.drops.count(DropReason::NullValue);
+                cx.drop_record(DropReason::NullValue, None, (record.input, record.timestamp));
             } else if let Err(error) = self.table.join(record, &*self.f, &mut self.made, cx) {
                 return cx.stop(error);
             }

@@ -48,7 +48,7 @@ impl<K: Key, I, V: Data, F: Fn(I) -> Option<V>> Versions<K, I, V, F> {
         let Record { key, value, timestamp, behind, watermark, input, headers } = record;
         let mut history = self.history.lock();
         if behind > history.keep_millis() {
-            return cx.count_late(&self.name, DropReason::Late);
+            return cx.count_late(&self.name, DropReason::Late, (input, timestamp));
         }
         let new = (self.of)(value).filter(|value| !value.is_null());
         let origin = Origin { timestamp, behind, watermark, input, headers: headers.clone() };
@@ -58,7 +58,7 @@ impl<K: Key, I, V: Data, F: Fn(I) -> Option<V>> Versions<K, I, V, F> {
                 self.change.push(Record { key, value, timestamp, behind, watermark, input, headers });
             }
             Ok(Put::Past) => {}
-            Ok(Put::TooOld) => cx.count_late(&self.name, DropReason::Expired),
+            Ok(Put::TooOld) => cx.count_late(&self.name, DropReason::Expired, (input, timestamp)),
             Err(error) => cx.stop(error),
         }
     }

@@ -106,7 +106,7 @@ where
         let watermark = record.watermark;
         let grace = u64::try_from(self.grace.as_millis()).unwrap_or(u64::MAX);
         if record.value.is_null() {
-            cx.drops.count(DropReason::NullValue);
+            cx.drop_record(DropReason::NullValue, Some(&self.name), (record.input, record.timestamp));
         } else if record.behind > grace {
             cx.came_late(&self.name);
             let behind = record.behind.saturating_sub(grace);

@@ -49,7 +49,7 @@ impl<K: Key, V: Data, O: Key, A: Data, F: Fold<K, V, A>> Port<K, V, O, A, F> {
         };
         shell.windows.add(key, &arrival, &mut add, &mut shell.made)?;
         for (window, reason) in shell.made.missed.drain(..) {
-            cx.count_late(&shell.name, reason);
+            cx.count_late(&shell.name, reason, (arrival.input, arrival.timestamp));
             let Some((key, value)) = &kept else { continue };
             let by = if reason == DropReason::Late { arrival.reference() } else { arrival.watermark };
             let Arrival { timestamp, behind, watermark, input, headers, .. } = arrival.clone();
@@ -71,7 +71,7 @@ impl<K: Key, V: Data, O: Key, A: Data, F: Fold<K, V, A>> Push<K, V> for Port<K, 
         for record in batch.drain(..) {
             if record.value.is_null() {
                 shell.advance(self.input, record.watermark);
-                cx.drops.count(DropReason::NullValue);
+                cx.drop_record(DropReason::NullValue, Some(&shell.name), (record.input, record.timestamp));
                 continue;
             }
             let input = record.input;
