@@ -355,6 +355,12 @@ pub trait Reader: Send {
     /// When the offset is not there any more or the broker refuses to let it be read.
     fn fetch(&mut self, partition: usize, max: usize, into: &mut Batch) -> Result<Fetched>;
 
+    /// Goes on reading from these offsets. The partitions must be among those the reader was made with.
+    ///
+    /// # Errors
+    /// When the broker cannot be reached or refuses.
+    fn seek(&mut self, to: &[(TopicPartition, Offset)]) -> Result<()>;
+
     /// Sleeps until something may have arrived, at most `timeout`.
     fn wait(&mut self, timeout: Duration);
 }

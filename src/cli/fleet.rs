@@ -53,10 +53,12 @@ impl Fleet {
         metrics: &Metrics,
         topologies: impl Fn(crate::http::Format) -> String + Send + Sync + 'static,
         token: Option<Token>,
+        advertised: Option<String>,
     ) -> Sources {
         let queries = self.applications.iter().map(|(_, running)| running.queries()).collect();
+        let topics = self.applications.iter().map(|(_, running)| running.topics()).collect();
         let (metrics, status) = (metrics.clone(), Arc::new(self.watch()));
-        Sources { metrics, status, topologies: Arc::new(topologies), queries, token }
+        Sources { metrics, status, topologies: Arc::new(topologies), queries, topics, advertised, token }
     }
 
     /// Looks at them once a second and says what is stuck. `address` is where other processes reach this one.

@@ -20,6 +20,7 @@ use crate::operators::topic_source::{
     EventTime, FromClock, FromField, FromRecord, IntoEventTime, OrStamped, TopicDecoder,
 };
 use crate::topology::graph::{Graph, Node, NodeKind};
+use crate::topology::topics::Shows;
 use crate::topology::{Mistakes, Topology};
 
 /// Declares one topology.
@@ -336,6 +337,7 @@ impl<K: Data, V: Data, KC, VC, E> Source<K, V, KC, VC, E> {
         let edge: Edge<K, V> = Edge::new();
         let (event_time, from, of) = (Arc::new(event_time), edge.clone(), PhantomData::<fn() -> (KC, VC)>);
         let id = graph.borrow().next();
+        graph.borrow_mut().shown(topic.name(), Shows::of::<K, V, KC, VC>());
         if pace != Pace::default() {
             graph.borrow_mut().agree(Some(id), format!("{pace:?}"));
         }

@@ -15,6 +15,7 @@ use crate::operators::global_table::{GlobalCell, TypedGlobal};
 use crate::operators::source::BadInput;
 use crate::topology::Mistake;
 use crate::topology::graph::{Graph, Node, NodeId, NodeKind};
+use crate::topology::topics::Shows;
 
 /// A table of which every process holds all rows, so that a stream can look up any of them, by whatever key: without a
 /// shuffle, and whatever partitions the two topics have. For tables that fit into memory several times over, such as
@@ -102,6 +103,7 @@ impl Builder {
     {
         let cell: GlobalCell<K, V> = GlobalCell::default();
         let mut graph = self.graph.borrow_mut();
+        graph.shown(topic.name(), Shows::of::<K, V, KC, VC>());
         let node = graph.add(Node {
             kind: NodeKind::GlobalSource { topic: topic.name().to_owned(), policy: BadInput::Fail },
             label: "global-table",

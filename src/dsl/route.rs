@@ -15,6 +15,7 @@ use crate::operators::repartition::Repartition as Packer;
 use crate::operators::sink::{Sink, ToEach, ToTopic};
 use crate::operators::upstreams::Upstreams;
 use crate::topology::graph::NodeKind;
+use crate::topology::topics::Shows;
 use crate::topology::{Mistake, Wiring};
 
 impl<K: Item, V: Item> Stream<K, V> {
@@ -134,6 +135,7 @@ impl<K: Item, V: Item> Stream<K, V> {
         let kind = NodeKind::Sink { topic: Some(topic.clone()), updates };
         let above = self.edge.clone();
         let id = self.graph.borrow().next();
+        self.graph.borrow_mut().shown(&topic, Shows::of::<K, V, T::KeyCodec, T::ValueCodec>());
         self.node::<K, V>(
             "to",
             kind,

@@ -13,6 +13,7 @@ use crate::operators::sink::{ChangesToTopic, Sink};
 use crate::operators::to_stream::ToStream;
 use crate::operators::{Change, Edge};
 use crate::topology::graph::{Graph, Node, NodeId, NodeKind, Wire};
+use crate::topology::topics::Shows;
 
 /// A table: the newest value of each key. One that comes from a topic, a stream or an aggregation has a store with a
 /// changelog; what [`filter`](Self::filter) and [`map_values`](Self::map_values) make of it needs none, and is made anew of
@@ -83,6 +84,7 @@ impl<K: Key, V: Data> Table<K, V> {
         let topic = topic.into_topic().name().to_owned();
         let (above, name) = (self.edge.clone(), topic.clone());
         let id = self.graph.borrow().next();
+        self.graph.borrow_mut().shown(&topic, Shows::of::<K, V, T::KeyCodec, T::ValueCodec>());
         let wire: Wire = Box::new(move |wiring| {
             let (key, value) = (T::KeyCodec::default(), T::ValueCodec::default());
             let write = ChangesToTopic(wiring.topic(&name));

@@ -59,8 +59,15 @@ impl Token {
     }
 }
 
+impl Token {
+    /// True where this is the secret, as somebody has typed it.
+    pub(super) fn is(&self, secret: &str) -> bool {
+        same(secret.trim().as_bytes(), self.0.as_bytes())
+    }
+}
+
 /// Compares without telling by its time how much was right. The length may be told.
-fn same(left: &[u8], right: &[u8]) -> bool {
+pub(super) fn same(left: &[u8], right: &[u8]) -> bool {
     let difference = left.iter().zip(right).fold(0, |difference, (left, right)| difference | (left ^ right));
     left.len() == right.len() && std::hint::black_box(difference) == 0
 }

@@ -2,15 +2,30 @@
 //!
 //! It listens on loopback; another address needs a token, so that nothing is open to a network by accident. It runs on a
 //! thread of its own and never touches the record path.
+//!
+//! - [`access`] and [`session`]: the token, and who has logged in with it; [`guard`]: what is let in at all.
+//! - [`connections`], [`limits`]: so many connections, with small buffers and little patience.
+//! - [`pages`]: what is found where; [`assets`]: the page itself.
+//! - [`state`]: committed state.
+//! - [`live`]: what changes; [`events`]: how it goes to many; [`tap`]: the records of a topic.
 
 mod access;
 mod ask;
+mod assets;
+mod connections;
+mod events;
+mod guard;
 mod health;
 mod limits;
+mod live;
+mod login;
 mod pages;
+mod session;
 mod state;
+mod tap;
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -22,7 +37,8 @@ pub use health::Readiness;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::metrics::Metrics;
-use crate::runtime::{Queries, Status};
+use crate::runtime::{Queries, Status, Topics};
+use crate::time::SystemClock;
 
 /// How a topology is shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, clap::ValueEnum)]
@@ -48,6 +64,10 @@ pub struct Sources {
     pub topologies: Arc<dyn Fn(Format) -> String + Send + Sync>,
     /// What can be asked of each application's state.
     pub queries: Vec<Queries>,
+    /// The topics of each application that can be watched.
+    pub topics: Vec<Topics>,
+    /// The address by which other processes know this one, `host:port`, where it is not the one that it listens at.
+    pub advertised: Option<String>,
     /// Who may ask; `None` lets everybody who reaches it.
     pub token: Option<Token>,
 }
@@ -111,6 +131,7 @@ impl Bound {
     pub fn serve(self, sources: Sources) -> Result<HttpServer> {
         let Self { addr, listener } = self;
         let cannot = |error| cannot_listen(addr, error);
+        limits::open_files();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .max_blocking_threads(limits::BLOCKING)
             .enable_all()
@@ -133,22 +154,22 @@ fn cannot_listen(addr: SocketAddr, error: std::io::Error) -> Error {
 }
 
 async fn serve(listener: tokio::net::TcpListener, sources: Sources, stopped: oneshot::Receiver<()>) {
-    let (asked, mut was_asked) = tokio::sync::watch::channel(false);
-    let stop = async move {
-        // A sender that is gone means stop as well.
-        let _ = stopped.await;
-        let _ = asked.send(true);
-    };
-    let serving = axum::serve(limits::Limited::new(listener), pages::router(sources)).with_graceful_shutdown(stop);
-    let deadline = async {
-        let _ = was_asked.wait_for(|asked| *asked).await;
-        tokio::time::sleep(limits::GRACE).await;
-    };
+    let port = listener.local_addr().map_or(0, |addr| addr.port());
+    let sessions = session::Sessions::new(Arc::new(SystemClock::new()), port);
+    let gate = guard::Gate { token: sources.token.clone(), sessions, advertised: sources.advertised.clone() };
+    let live = live::Live::new(&sources);
+    let (asked, was_asked) = tokio::sync::watch::channel(false);
+    let router = pages::router(sources, gate, live.clone());
+    let mut serving = pin!(connections::serve(listener, router, was_asked));
     tokio::select! {
-        served = serving => if let Err(error) = served {
-            tracing::error!(%error, "the HTTP listener stopped");
-        },
-        () = deadline => tracing::debug!("HTTP connections were cut at the end"),
+        () = serving.as_mut() => return,
+        // A sender that is gone means stop as well.
+        _ = stopped => {}
+    }
+    live.close();
+    let _ = asked.send(true);
+    if tokio::time::timeout(limits::GRACE, serving).await.is_err() {
+        tracing::debug!("HTTP connections were cut at the end");
     }
 }
 

@@ -17,6 +17,7 @@ use super::queries::Queries;
 use super::refused::Refused;
 use super::status::{AppState, Shared, Status};
 use super::thread::Parts;
+use super::topics::Topics;
 use super::{placement, setup};
 
 /// A topology with a broker and a configuration, ready to be started.
@@ -73,7 +74,7 @@ impl App {
             let ends = prepared.parts.broker.end_offsets(&sources, Isolation::ReadUncommitted)?;
             shared.set_bounds(sources.into_iter().zip(ends).collect());
         }
-        let queries = prepared.queries();
+        let (queries, topics) = (prepared.queries(), prepared.topics());
         prepared.forget_old_addresses();
         let mut threads = Vec::new();
         for number in 0..prepared.parts.config.threads {
@@ -91,7 +92,7 @@ impl App {
         let setup::Prepared { parts, application, .. } = prepared;
         let caretaker = Caretaker::new(parts.clone(), application);
         let caretaker = spawn("caretaker", move || caretaker.run())?;
-        Ok(Running { shared, threads, caretaker: Some(caretaker), parts, queries })
+        Ok(Running { shared, threads, caretaker: Some(caretaker), parts, queries, topics })
     }
 }
 
@@ -102,6 +103,7 @@ pub struct Running {
     caretaker: Option<JoinHandle<()>>,
     parts: Parts,
     queries: Queries,
+    topics: Topics,
 }
 
 impl Running {
@@ -148,6 +150,11 @@ impl Running {
     /// What can be asked of its committed state, by whoever holds on to it.
     pub fn queries(&self) -> Queries {
         self.queries.clone()
+    }
+
+    /// The topics that it reads and writes, to be watched by whoever holds on to them.
+    pub fn topics(&self) -> Topics {
+        self.topics.clone()
     }
 
     /// True once all stream threads have ended.

@@ -15,6 +15,7 @@
 //! - `suspects`: the one record that a transaction fails on.
 //! - `route`: partitions and limits of what is sent.
 //! - [`queries`] and [`owners`]: committed state, asked for from outside, and where it is.
+//! - [`topics`]: the users' topics, to be watched from outside.
 //! - `standing`: how far time has come in a task, and who holds it back.
 //! - `caretaker`: purging, and the end of a bounded run.
 //! - [`mod@survey`]: which topics of an application are on the broker.
@@ -58,6 +59,7 @@ pub mod survey;
 mod suspects;
 mod task;
 pub(crate) mod thread;
+pub mod topics;
 
 pub use app::{App, Running, Watch};
 pub use config::Config;
@@ -65,3 +67,4 @@ pub use owners::Owner;
 pub use queries::Queries;
 pub use refused::Refused;
 pub use status::{AppState, Status, TaskStatus, TaskTime};
+pub use topics::Topics;

@@ -3,6 +3,7 @@
 //! The coordinator says which member reads which partitions; each member's `client.id` carries the plan's fingerprint and
 //! the address at which its process answers, if it does.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -103,23 +104,39 @@ impl Owners {
         if self.is_own(owner) {
             return Ok(Owner::Here);
         }
-        let unknown = |why: String| Owner::Unknown { why, passing: false };
-        let address = match self.own.read(&owner.client_id) {
-            Err(()) => return Ok(unknown(format!("{} at {} runs another plan", owner.member_id, owner.host))),
-            Ok(address) => address,
-        };
+        Ok(match self.address(&members, owner) {
+            Ok(address) => Owner::At(address),
+            Err(why) => Owner::Unknown { why, passing: false },
+        })
+    }
+
+    /// The other processes of the group: where each answers, or why it cannot be asked. Blocks while the coordinator is
+    /// asked, which it is at most every two seconds.
+    ///
+    /// # Errors
+    /// When the broker cannot be reached or refuses.
+    pub(crate) fn processes(&self) -> Result<Vec<std::result::Result<String, String>>> {
+        let members = self.members(false)?;
+        let others = members.iter().filter(|member| !self.is_own(member));
+        let found: BTreeSet<_> = others.map(|member| self.address(&members, member)).collect();
+        Ok(found.into_iter().collect())
+    }
+
+    /// Where the process of another member answers, or why it cannot be asked.
+    fn address(&self, members: &[GroupMember], owner: &GroupMember) -> std::result::Result<String, String> {
         let nearby = || members.iter().any(|member| self.is_own(member) && member.host == owner.host);
-        Ok(match address {
-            None => unknown(format!(
+        match self.own.read(&owner.client_id) {
+            Err(()) => Err(format!("{} at {} runs another plan", owner.member_id, owner.host)),
+            Ok(None) => Err(format!(
                 "it is in a process at {} that has told no address for queries; start it with --http, and --advertise",
                 owner.host
             )),
-            Some(address) if is_loopback(address) && !nearby() => unknown(format!(
+            Ok(Some(address)) if is_loopback(address) && !nearby() => Err(format!(
                 "it is in a process at {} that answers at {address}, which only its own machine reaches; give it --advertise",
                 owner.host
             )),
-            Some(address) => Owner::At(address.to_owned()),
-        })
+            Ok(Some(address)) => Ok(address.to_owned()),
+        }
     }
 
     fn is_own(&self, member: &GroupMember) -> bool {

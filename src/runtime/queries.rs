@@ -181,6 +181,15 @@ impl Queries {
         self.0.owners.of(&TopicPartition::new(Arc::clone(&input.topic), partition), anew)
     }
 
+    /// The other processes of the application: where each answers, or why it cannot be asked. Blocks while the group is
+    /// asked, which it is seldom.
+    ///
+    /// # Errors
+    /// When the broker cannot be reached or refuses.
+    pub fn processes(&self) -> Result<Vec<std::result::Result<String, String>>> {
+        self.0.owners.processes()
+    }
+
     /// The rows of a key in one partition, and the commit that they are of; windows are those that start then, at most
     /// `most`.
     ///

@@ -18,6 +18,7 @@ use super::owners::{self, ClientId, Owners};
 use super::queries::Queries;
 use super::status::Shared;
 use super::thread::{Parts, StreamThread};
+use super::topics::Topics;
 
 /// How often to look whether the group has let a member in.
 const LOOK: Duration = Duration::from_millis(50);
@@ -134,6 +135,12 @@ impl Prepared {
         let owners = Owners::new(Arc::clone(broker), Arc::clone(clock), group, own, instances);
         let of = (topology.name().to_owned(), topology.stores());
         Queries::new(of, Arc::clone(layout), Arc::clone(shared), Arc::clone(clock), config.threads, owners)
+    }
+
+    /// The topics that can be watched.
+    pub(crate) fn topics(&self) -> Topics {
+        let Parts { topology, layout, clock, broker, .. } = &self.parts;
+        Topics::new(topology, &layout.renames, broker, clock)
     }
 }
 

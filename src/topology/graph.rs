@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::panic::Location;
 use std::time::Duration;
 
+use super::topics::Shows;
 use super::validate::Mistake;
 use super::wiring::Wiring;
 use crate::operators::aggregate::Emission;
@@ -114,6 +115,8 @@ pub struct Graph {
     globals: Vec<(NodeId, OpenGlobal)>,
     /// How the stores of tables can be asked from outside.
     lookups: Vec<(NodeId, Lookup)>,
+    /// What the bytes of the users' topics say, by the topics' names as declared.
+    shows: BTreeMap<String, Shows>,
     /// Streams, each with the table that its records are looked up in.
     looks_up: Vec<(NodeId, NodeId)>,
     /// Tables whose rows may end by themselves, and of those that do: the store of their timers, and after how long.
@@ -202,6 +205,25 @@ impl Graph {
     /// How the store of `node` can be asked, if it can.
     pub(crate) fn lookup(&self, node: NodeId) -> Option<Lookup> {
         self.lookups.iter().find(|(of, _)| *of == node).map(|(_, lookup)| *lookup)
+    }
+
+    /// What the bytes of a user's topic say. The first that declares it counts.
+    pub(crate) fn shown(&mut self, topic: &str, shows: Shows) {
+        self.shows.entry(topic.to_owned()).or_insert(shows);
+    }
+
+    /// What the bytes of a user's topic say, where it is known.
+    pub(crate) fn shows(&self, topic: &str) -> Option<Shows> {
+        self.shows.get(topic).copied()
+    }
+
+    /// True where a topic is read as a table and as nothing else.
+    pub(crate) fn read_as_table(&self, topic: &str) -> bool {
+        let reads = |node: &Node| matches!(&node.kind, NodeKind::Source { topic: of, .. } if of == topic);
+        let table = |label: &str| matches!(label, "table" | "versioned-table");
+        let below = self.iter().filter(|(_, node)| reads(node)).flat_map(|(id, _)| self.children(id));
+        let labels: Vec<&str> = below.map(|child| self.node(child).label).collect();
+        !labels.is_empty() && labels.into_iter().all(table)
     }
 
     /// Records of `stream` are looked up in `table`: of equal times the table's go first, whichever was declared first.

@@ -7,6 +7,7 @@
 //! - [`validate`]: all mistakes of a declaration at once.
 //! - [`wiring`]: the operators of one task.
 //! - [`stores`]: the stores, for whoever asks for state.
+//! - [`topics`]: the users' topics, for whoever watches them.
 //! - [`describe`]: the plan for people.
 //! - [`lock`]: what was deployed last, and what a change does to it.
 
@@ -21,6 +22,7 @@ mod resolve;
 pub mod stores;
 #[cfg(test)]
 mod tests;
+pub mod topics;
 pub mod validate;
 pub mod wiring;
 

@@ -47,6 +47,10 @@ impl Reader for KafkaReader {
         self.reading.fetch(partition, max, into)
     }
 
+    fn seek(&mut self, to: &[(TopicPartition, Offset)]) -> Result<()> {
+        self.reading.seek(to)
+    }
+
     fn wait(&mut self, timeout: Duration) {
         self.signal.wait(timeout);
     }

@@ -35,6 +35,10 @@ impl Reader for MemoryReader {
         }
     }
 
+    fn seek(&mut self, to: &[(TopicPartition, Offset)]) -> Result<()> {
+        self.cursors.seek(&self.broker, to)
+    }
+
     fn wait(&mut self, timeout: Duration) {
         self.broker.sleep(&self.bell, timeout);
     }

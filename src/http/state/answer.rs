@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 /// An answer in JSON.
-pub(super) fn json(value: &impl Serialize) -> Response {
+pub(in crate::http) fn json(value: &impl Serialize) -> Response {
     match serde_json::to_vec(value) {
         Ok(body) => ([(CONTENT_TYPE, "application/json")], body).into_response(),
         Err(error) => Problem::broken(format!("the answer cannot be written: {error}")).into_response(),
@@ -15,19 +15,19 @@ pub(super) fn json(value: &impl Serialize) -> Response {
 
 /// Why there is no answer.
 #[derive(Debug)]
-pub(super) struct Problem {
-    pub(super) code: StatusCode,
-    pub(super) error: String,
+pub(in crate::http) struct Problem {
+    pub(in crate::http) code: StatusCode,
+    pub(in crate::http) error: String,
 }
 
 impl Problem {
     /// The request is wrong.
-    pub(super) fn wrong(error: impl Into<String>) -> Self {
+    pub(in crate::http) fn wrong(error: impl Into<String>) -> Self {
         Self { code: StatusCode::BAD_REQUEST, error: error.into() }
     }
 
     /// There is no such thing.
-    pub(super) fn missing(error: impl Into<String>) -> Self {
+    pub(in crate::http) fn missing(error: impl Into<String>) -> Self {
         Self { code: StatusCode::NOT_FOUND, error: error.into() }
     }
 
@@ -37,12 +37,12 @@ impl Problem {
     }
 
     /// Not now.
-    pub(super) fn later(error: impl Into<String>) -> Self {
+    pub(in crate::http) fn later(error: impl Into<String>) -> Self {
         Self { code: StatusCode::SERVICE_UNAVAILABLE, error: error.into() }
     }
 
     /// It should not have happened.
-    pub(super) fn broken(error: impl Into<String>) -> Self {
+    pub(in crate::http) fn broken(error: impl Into<String>) -> Self {
         Self { code: StatusCode::INTERNAL_SERVER_ERROR, error: error.into() }
     }
 }

@@ -3,7 +3,7 @@
 //! What is in this process is read here. Of what another process has, that process is asked, once: a request that comes
 //! from another process is answered from here or not at all, so that none goes in circles.
 
-mod answer;
+pub(super) mod answer;
 mod key;
 mod parameters;
 pub(super) mod peer;

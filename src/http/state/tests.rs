@@ -55,7 +55,9 @@ fn start(broker: &MemoryBroker, name: &str, token: Option<&str>, advertised: boo
     let running = App::new(topology(), Arc::new(broker.process(name)), config).start().unwrap();
     let queries = vec![running.queries()];
     let topologies = Arc::new(|_| String::new());
-    let sources = Sources { metrics: Metrics::new(), status: Arc::new(Vec::new), topologies, queries, token };
+    let topics = vec![running.topics()];
+    let (metrics, status) = (Metrics::new(), Arc::new(Vec::new));
+    let sources = Sources { metrics, status, topologies, queries, topics, advertised: None, token };
     Process { running, http: bound.serve(sources).unwrap() }
 }
 
