@@ -54,11 +54,22 @@ impl Fleet {
         topologies: impl Fn(crate::http::Format) -> String + Send + Sync + 'static,
         token: Option<Token>,
         advertised: Option<String>,
+        observer: &Observer,
     ) -> Sources {
         let queries = self.applications.iter().map(|(_, running)| running.queries()).collect();
         let topics = self.applications.iter().map(|(_, running)| running.topics()).collect();
-        let (metrics, status) = (metrics.clone(), Arc::new(self.watch()));
-        Sources { metrics, status, topologies: Arc::new(topologies), queries, topics, advertised, token }
+        let watches: Vec<_> = self.applications.iter().map(|(name, running)| (name.clone(), running.watch())).collect();
+        Sources {
+            metrics: metrics.clone(),
+            status: Arc::new(self.watch()),
+            topologies: Arc::new(topologies),
+            queries,
+            watches,
+            observer: observer.clone(),
+            topics,
+            advertised,
+            token,
+        }
     }
 
     /// Looks at them once a second and says what is stuck. `address` is where other processes reach this one.

@@ -83,8 +83,8 @@ fn run_all(
     let mut fleet = start(topologies, &broker, &config, &metrics)?;
     redis.map_or(Ok(()), |redis| redis.start(&mut fleet, &broker, &config, &metrics))?;
     // Whether anybody can ask or not: it says in the log what is stuck.
-    let _observer = fleet.observe(&metrics, advertise.clone());
-    let http = http.map(|http| http.serve(fleet.sources(&metrics, descriptions, token, advertise))).transpose()?;
+    let observer = fleet.observe(&metrics, advertise.clone());
+    let http = http.map(|http| http.serve(fleet.sources(&metrics, descriptions, token, advertise, &observer))).transpose()?;
     if let Some(http) = &http {
         tracing::info!("listening at http://{}", http.addr());
     }

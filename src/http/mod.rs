@@ -37,8 +37,9 @@ pub use health::Readiness;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::metrics::Metrics;
-use crate::runtime::{Queries, Status, Topics};
+use crate::runtime::{Queries, Status, Topics, Watch};
 use crate::time::SystemClock;
+use crate::watch::Observer;
 
 /// How a topology is shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, clap::ValueEnum)]
@@ -64,6 +65,10 @@ pub struct Sources {
     pub topologies: Arc<dyn Fn(Format) -> String + Send + Sync>,
     /// What can be asked of each application's state.
     pub queries: Vec<Queries>,
+    /// Each application by its topology's name, to be paused and asked for what it refused.
+    pub watches: Vec<(String, Watch)>,
+    /// What the applications do, seen once a second.
+    pub observer: Observer,
     /// The topics of each application that can be watched.
     pub topics: Vec<Topics>,
     /// The address by which other processes know this one, `host:port`, where it is not the one that it listens at.

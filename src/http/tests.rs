@@ -31,6 +31,8 @@ fn sources(state: AppState) -> Sources {
         status: Arc::new(move || vec![("totals".into(), status.clone())]),
         topologies: Arc::new(|format| format!("{format:?}")),
         queries: Vec::new(),
+        watches: Vec::new(),
+        observer: Observer::start(Vec::new(), &Metrics::new(), None),
         topics: Vec::new(),
         advertised: None,
         token: None,

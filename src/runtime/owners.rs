@@ -3,7 +3,7 @@
 //! The coordinator says which member reads which partitions; each member's `client.id` carries the plan's fingerprint and
 //! the address at which its process answers, if it does.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -110,16 +110,19 @@ impl Owners {
         })
     }
 
-    /// The other processes of the group: where each answers, or why it cannot be asked. Blocks while the coordinator is
-    /// asked, which it is at most every two seconds.
+    /// The other processes of the group, each once: the address where it answers; where it cannot be asked, the host that it
+    /// is at, and why. Blocks while the coordinator is asked, which it is at most every two seconds.
     ///
     /// # Errors
     /// When the broker cannot be reached or refuses.
-    pub(crate) fn processes(&self) -> Result<Vec<std::result::Result<String, String>>> {
+    pub(crate) fn processes(&self) -> Result<BTreeMap<String, Option<String>>> {
         let members = self.members(false)?;
         let others = members.iter().filter(|member| !self.is_own(member));
-        let found: BTreeSet<_> = others.map(|member| self.address(&members, member)).collect();
-        Ok(found.into_iter().collect())
+        let place = |member: &GroupMember| match self.address(&members, member) {
+            Ok(address) => (address, None),
+            Err(why) => (member.host.clone(), Some(why)),
+        };
+        Ok(others.map(place).collect())
     }
 
     /// Where the process of another member answers, or why it cannot be asked.

@@ -3,6 +3,7 @@
 //!
 //! All calls block, for a page or a bounded number of pages; none of them holds up a commit for longer than a page.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -181,12 +182,12 @@ impl Queries {
         self.0.owners.of(&TopicPartition::new(Arc::clone(&input.topic), partition), anew)
     }
 
-    /// The other processes of the application: where each answers, or why it cannot be asked. Blocks while the group is
-    /// asked, which it is seldom.
+    /// The other processes of the application, each once: the address where it answers; where it cannot be asked, the host
+    /// that it is at, and why. Blocks while the group is asked, which it is seldom.
     ///
     /// # Errors
     /// When the broker cannot be reached or refuses.
-    pub fn processes(&self) -> Result<Vec<std::result::Result<String, String>>> {
+    pub fn processes(&self) -> Result<BTreeMap<String, Option<String>>> {
         self.0.owners.processes()
     }
 

@@ -69,7 +69,7 @@ impl Market {
         let mut fleet = start(topologies, &broker, &metrics)?;
         redis.map_or(Ok(()), |redis| redis.start(&mut fleet, &broker, &Config::new(APPLICATION), &metrics))?;
         let observer = fleet.observe(&metrics, None);
-        let http = listen(arguments.http, &fleet.sources(&metrics, descriptions, token::find(None)?, None))?;
+        let http = listen(arguments.http, &fleet.sources(&metrics, descriptions, token::find(None)?, None, &observer))?;
         tracing::info!("listening at http://{}", http.addr());
         let exhibits = demos.iter().map(|demo| exhibit(catalog, demo, &feeds, &*broker, &metrics));
         let exhibits = exhibits.collect::<Result<_, _>>()?;

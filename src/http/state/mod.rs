@@ -176,4 +176,4 @@ fn listed(queries: &Queries) -> Listed<'_> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use axum::body::{Body, Bytes, to_bytes};
-use axum::http::header::{AUTHORIZATION, HOST};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
+
+use crate::http::guard::CHANGES;
 
 /// Says that a request comes from another process, which knows no better.
 const PEER: HeaderName = HeaderName::from_static("x-millstream-peer");
@@ -17,7 +19,7 @@ const ANSWER: Duration = Duration::from_secs(4);
 const BYTES: usize = 32 << 20;
 
 /// Whether a request comes from another process.
-pub(super) fn is_peer(headers: &HeaderMap) -> bool {
+pub(in crate::http) fn is_peer(headers: &HeaderMap) -> bool {
     headers.contains_key(PEER)
 }
 
@@ -27,14 +29,23 @@ pub(in crate::http) async fn ask(
     path: &str,
     credentials: Option<HeaderValue>,
 ) -> Result<(StatusCode, Bytes), String> {
-    match tokio::time::timeout(ANSWER, exchange(address, path, credentials)).await {
+    send(address, (Method::GET, path, Vec::new()), credentials).await
+}
+
+/// What the process at `address` answers to a request: its method, its path and its body, which is JSON.
+pub(in crate::http) async fn send(
+    address: &str,
+    request: (Method, &str, Vec<u8>),
+    credentials: Option<HeaderValue>,
+) -> Result<(StatusCode, Bytes), String> {
+    match tokio::time::timeout(ANSWER, exchange(address, request, credentials)).await {
         Ok(answer) => answer.map_err(|error| format!("the process at {address} cannot be asked: {error}")),
         Err(_) => Err(format!("the process at {address} has not answered within {ANSWER:?}")),
     }
 }
 
 /// Why the process at `address` gives no answer, in its own words where it has any.
-pub(super) fn refusal(address: &str, status: StatusCode, body: &[u8]) -> String {
+pub(in crate::http) fn refusal(address: &str, status: StatusCode, body: &[u8]) -> String {
     if status == StatusCode::UNAUTHORIZED {
         return format!("the process at {address} has another token");
     }
@@ -47,12 +58,18 @@ pub(super) fn refusal(address: &str, status: StatusCode, body: &[u8]) -> String 
 
 type Fault = Box<dyn std::error::Error + Send + Sync>;
 
-async fn exchange(address: &str, path: &str, credentials: Option<HeaderValue>) -> Result<(StatusCode, Bytes), Fault> {
+async fn exchange(
+    address: &str,
+    (method, path, body): (Method, &str, Vec<u8>),
+    credentials: Option<HeaderValue>,
+) -> Result<(StatusCode, Bytes), Fault> {
     let stream =
         tokio::time::timeout(CONNECT, TcpStream::connect(address)).await.map_err(|_| "no connection in time")??;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let connection = tokio::spawn(connection);
-    let mut request = Request::get(path).header(HOST, address).header(PEER, "1").body(Body::empty())?;
+    let request =
+        Request::builder().method(method).uri(path).header(HOST, address).header(PEER, "1").header(CHANGES, "1");
+    let mut request = request.header(CONTENT_TYPE, "application/json").body(Body::from(body))?;
     if let Some(credentials) = credentials {
         request.headers_mut().insert(AUTHORIZATION, credentials);
     }

@@ -13,7 +13,9 @@ use crate::broker::memory::{Call, Fault, Operation};
 use crate::broker::{NewTopic, Outgoing, OutgoingRecord, Partitioning};
 use crate::http::{Bound, HttpServer, Sources, Token};
 use crate::metrics::Metrics;
+use crate::operators::source::BadInput;
 use crate::record::{Headers, InputNumber};
+use crate::watch::Observer;
 use crate::window::{SessionWindows, TumblingWindows};
 use crate::{
     App, AppState, Broker, Builder, Clock, Config, MemoryBroker, NoKey, Running, SystemClock, Timestamp, Topic,
@@ -21,44 +23,54 @@ use crate::{
 
 const WORDS: Topic<NoKey, String> = Topic::new("words");
 const SUMS: Topic<String, u64> = Topic::new("sums");
+const COUNTED: Topic<String, u64> = Topic::new("counted");
 const NEWEST: Topic<String, u64> = Topic::new("newest");
 const PARTITIONS: u32 = 4;
 const MINUTE: Duration = Duration::from_mins(1);
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Words, counted: behind a shuffle, in windows and in sessions; and numbers by a key that the topic has already.
-fn topology() -> crate::Topology {
+pub(in crate::http) fn topology() -> crate::Topology {
     let b = Builder::new("words");
     let words = b.source(WORDS).stream().rekey(|_, word| word.clone()).group_by_key().named("by-word");
-    let _ = words.count().named("counts");
+    words.count().named("counts").to(COUNTED);
     let _ = words.windowed(TumblingWindows::of(MINUTE)).count().named("windows");
     let _ = words.windowed(SessionWindows::of(MINUTE)).count().named("sessions");
-    let _ = b.source(SUMS).stream().group_by_key().reduce(|sum, more| *sum += more).named("totals");
+    let sums = b.source(SUMS).on_bad_input(BadInput::dead_letter("dead"));
+    let _ = sums.stream().group_by_key().reduce(|sum, more| *sum += more).named("totals");
     let newest = b.table(NEWEST).named("newest");
     let _ = newest.group_by(|_, value| value % 2).named("by-parity").count().named("parities");
     b.build().unwrap()
 }
 
 /// A process: an application that is asked over HTTP.
-struct Process {
-    running: Running,
-    http: HttpServer,
+pub(in crate::http) struct Process {
+    pub(in crate::http) running: Running,
+    pub(in crate::http) http: HttpServer,
+    pub(in crate::http) metrics: Metrics,
 }
 
-fn start(broker: &MemoryBroker, name: &str, token: Option<&str>, advertised: bool) -> Process {
+pub(in crate::http) fn start(broker: &MemoryBroker, name: &str, token: Option<&str>, advertised: bool) -> Process {
     let token = token.map(|token| Token::new(token).unwrap());
     let bound = Bound::at(([127, 0, 0, 1], 0).into(), token.as_ref()).unwrap();
     let mut config = Config::new("test");
     config.instance = Some(name.to_owned());
     config.leave_on_stop = true;
     config.advertise = advertised.then(|| bound.addr().to_string());
-    let running = App::new(topology(), Arc::new(broker.process(name)), config).start().unwrap();
-    let queries = vec![running.queries()];
+    let address = config.advertise.clone();
+    let metrics = Metrics::new();
+    let app = App::new(topology(), Arc::new(broker.process(name)), config).metrics(&metrics);
+    let running = app.start().unwrap();
+    let sources = Sources { token, advertised: address, ..sources(&running, &metrics) };
+    Process { running, http: bound.serve(sources).unwrap(), metrics }
+}
+
+pub(in crate::http) fn sources(running: &Running, metrics: &Metrics) -> Sources {
+    let (metrics, watches) = (metrics.clone(), vec![("words".to_owned(), running.watch())]);
+    let observer = Observer::start(watches.clone(), &metrics, None);
     let topologies = Arc::new(|_| String::new());
-    let topics = vec![running.topics()];
-    let (metrics, status) = (Metrics::new(), Arc::new(Vec::new));
-    let sources = Sources { metrics, status, topologies, queries, topics, advertised: None, token };
-    Process { running, http: bound.serve(sources).unwrap() }
+    let (status, queries, topics) = (Arc::new(Vec::new), vec![running.queries()], vec![running.topics()]);
+    Sources { metrics, status, topologies, queries, watches, observer, topics, advertised: None, token: None }
 }
 
 fn topics(broker: &MemoryBroker) {
@@ -66,14 +78,14 @@ fn topics(broker: &MemoryBroker) {
     broker.create_topics(&[topic("words"), topic("sums"), topic("newest")]).unwrap();
 }
 
-fn new_broker() -> MemoryBroker {
+pub(in crate::http) fn new_broker() -> MemoryBroker {
     let broker = MemoryBroker::new(Arc::new(SystemClock::new()));
     topics(&broker);
     broker
 }
 
 /// Writes records: partition, key, value, time in seconds.
-fn write(broker: &MemoryBroker, topic: &str, records: &[(u32, &str, &[u8], i64)]) {
+pub(in crate::http) fn write(broker: &MemoryBroker, topic: &str, records: &[(u32, &str, &[u8], i64)]) {
     let mut out = Outgoing::default();
     let topic = out.topic(topic);
     for (partition, key, value, time) in records {
@@ -92,14 +104,14 @@ fn write(broker: &MemoryBroker, topic: &str, records: &[(u32, &str, &[u8], i64)]
     writer.flush().unwrap();
 }
 
-fn write_words(broker: &MemoryBroker, words: &[(&str, i64)]) {
+pub(in crate::http) fn write_words(broker: &MemoryBroker, words: &[(&str, i64)]) {
     let records =
         words.iter().enumerate().map(|(n, (word, time))| (u32::try_from(n).unwrap() % 4, "", word.as_bytes(), *time));
     write(broker, "words", &records.collect::<Vec<_>>());
 }
 
 /// The status code, the head of the answer, and its body.
-fn request(addr: SocketAddr, path: &str, header: &str) -> (u16, String, Value) {
+pub(in crate::http) fn request(addr: SocketAddr, path: &str, header: &str) -> (u16, String, Value) {
     let mut stream = TcpStream::connect(addr).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{header}\r\n").unwrap();
@@ -115,7 +127,7 @@ fn get(process: &Process, path: &str) -> (u16, Value) {
 }
 
 /// Asks until the answer is as it should be.
-fn until<T>(what: &str, mut ask: impl FnMut() -> Result<T, String>) -> T {
+pub(in crate::http) fn until<T>(what: &str, mut ask: impl FnMut() -> Result<T, String>) -> T {
     let clock = SystemClock::new();
     loop {
         match ask() {
@@ -138,7 +150,7 @@ fn names() -> Vec<String> {
 }
 
 /// Two processes, and 40 words that were read once each.
-fn two(broker: &MemoryBroker, token: Option<&str>) -> [Process; 2] {
+pub(in crate::http) fn two(broker: &MemoryBroker, token: Option<&str>) -> [Process; 2] {
     let both = ["one", "two"].map(|name| start(broker, name, token, true));
     for process in &both {
         until("its share", || {

@@ -1,0 +1,195 @@
+//! Many who watch, and slowly: what it costs the topology, and what it leaves behind.
+//!
+//! The long ones are run by hand, in a release build for figures that mean something:
+//! `cargo test --release --lib slow_readers -- --ignored --nocapture` and
+//! `cargo test --release --lib ten_minutes -- --ignored --nocapture` (or `WATCH_SECONDS=60`, for less).
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use socket2::{Domain, Socket, Type};
+
+use super::tests::Events;
+use crate::http::events::{Event, Hub};
+use crate::http::state::tests::{Process, new_broker, start, until, write};
+use crate::{AppState, Clock as _, MemoryBroker, SystemClock};
+
+/// Kilobytes of memory that the process has.
+fn memory() -> i64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0)
+}
+
+/// One who reads a byte now and then, with as small a window as the kernel gives.
+fn slow(addr: SocketAddr, path: &str) -> TcpStream {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.set_recv_buffer_size(1).unwrap();
+    socket.connect(&addr.into()).unwrap();
+    let mut stream = TcpStream::from(socket);
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    let mut byte = [0; 12];
+    stream.read_exact(&mut byte).unwrap();
+    assert_eq!(&byte, b"HTTP/1.1 200", "it is let in");
+    stream.set_nonblocking(true).unwrap();
+    stream
+}
+
+/// Half of them watch the status, half a topic; of each half one half reads nothing at all.
+struct Crowd {
+    stop: Arc<AtomicBool>,
+    reading: Option<JoinHandle<usize>>,
+}
+
+impl Crowd {
+    fn gather(addr: SocketAddr, many: usize) -> Self {
+        let mut streams: Vec<TcpStream> = (0..many)
+            .map(|n| slow(addr, if n % 2 == 0 { "/live/events" } else { "/live/events/topic/counted" }))
+            .collect();
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let reading = std::thread::spawn(move || {
+            let mut read = 0;
+            while !stopped.load(Ordering::SeqCst) {
+                for stream in streams.iter_mut().enumerate().filter(|(n, _)| n / 2 % 2 == 0).map(|(_, stream)| stream) {
+                    read += stream.read(&mut [0]).unwrap_or(0);
+                }
+                std::thread::park_timeout(Duration::from_millis(200));
+            }
+            read
+        });
+        Self { stop, reading: Some(reading) }
+    }
+}
+
+impl Drop for Crowd {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::SeqCst);
+        if let Some(reading) = self.reading.take() {
+            let _ = reading.join();
+        }
+    }
+}
+
+/// How long it takes to count so many words.
+fn count(broker: &MemoryBroker, process: &Process, words: usize, first: &mut i64) -> Duration {
+    process.running.pause();
+    until("the pause", || match process.running.status().state {
+        AppState::Paused => Ok(()),
+        other => Err(format!("{other:?}")),
+    });
+    let names: Vec<String> = (0..1_000).map(|n| format!("word {n}")).collect();
+    for chunk in 0..words / 1_000 {
+        let partition = u32::try_from(chunk % 4).unwrap();
+        let records: Vec<_> = names.iter().map(|name| (partition, "", name.as_bytes(), *first)).collect();
+        write(broker, "words", &records);
+    }
+    let read = process.metrics.topology("words").records_in("words");
+    let end = read.get() + words as u64;
+    let clock = SystemClock::new();
+    process.running.resume();
+    until("all to be read", || match read.get() {
+        read if read >= end => Ok(()),
+        read => Err(format!("{} left", end - read)),
+    });
+    *first += 1;
+    clock.elapsed()
+}
+
+#[test]
+#[ignore = "it measures, for about two minutes, and wants the machine for itself"]
+#[cfg(unix)]
+fn a_thousand_slow_readers_cost_the_topology_next_to_nothing() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    const READERS: usize = 1_000;
+    let words: usize = std::env::var("WORDS").map_or(200_000, |words| words.parse().unwrap());
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).unwrap();
+    let broker = new_broker();
+    let one = start(&broker, "one", None, true);
+    until("it to run", || match one.running.status().state {
+        AppState::Running => Ok(()),
+        other => Err(format!("{other:?}")),
+    });
+    let mut first = 1;
+    count(&broker, &one, words, &mut first);
+    let (mut without, mut with) = (Vec::new(), Vec::new());
+    for round in 0..5 {
+        without.push(count(&broker, &one, words, &mut first));
+        let before = memory();
+        let crowd = Crowd::gather(one.http.addr(), READERS);
+        with.push(count(&broker, &one, words, &mut first));
+        let after = memory();
+        drop(crowd);
+        eprintln!(
+            "round {round}: {:?} alone, {:?} with {READERS} slow readers, {} kB more",
+            without.last().unwrap(),
+            with.last().unwrap(),
+            after - before
+        );
+    }
+    let middle = |mut times: Vec<Duration>| {
+        times.sort();
+        times[times.len() / 2].as_secs_f64()
+    };
+    let ratio = middle(with) / middle(without);
+    eprintln!("with {READERS} slow readers it takes {:.1} % longer", (ratio - 1.0) * 100.0);
+    assert!(ratio < 1.05, "{ratio}");
+}
+
+#[test]
+#[ignore = "it watches for ten minutes"]
+fn ten_minutes_of_watching_do_not_grow_the_process() {
+    let seconds: u64 = std::env::var("WATCH_SECONDS").map_or(600, |seconds| seconds.parse().unwrap());
+    let broker = new_broker();
+    let one = start(&broker, "one", None, true);
+    let mut streams =
+        ["/live/events", "/live/events/topic/counted"].map(|path| Events::open(one.http.addr(), path, ""));
+    let clock = SystemClock::new();
+    let mut warm = None;
+    let mut n = 0;
+    while clock.elapsed() < Duration::from_secs(seconds) {
+        let name = format!("word {}", n % 100);
+        write(&broker, "words", &[(u32::try_from(n % 4).unwrap(), "", name.as_bytes(), n)]);
+        n += 1;
+        for stream in &mut streams {
+            assert!(stream.next().is_some());
+        }
+        if clock.elapsed() > Duration::from_secs(seconds / 10) {
+            warm.get_or_insert_with(memory);
+        }
+    }
+    let grown = memory() - warm.unwrap();
+    eprintln!("{grown} kB more after {seconds} s");
+    assert!(grown < 8 * 1024, "{grown} kB");
+}
+
+/// What a leak of a few bytes an event would show as, without waiting for as many: some hours of events to watchers who come,
+/// go, and do not read.
+#[test]
+#[cfg(target_os = "linux")]
+fn hours_of_events_leave_nothing_behind() {
+    let hub = Hub::default();
+    let mut feeds = Vec::new();
+    let mut publish = |from: u64, to: u64| {
+        for tick in from..to {
+            if tick % 100 == 0 {
+                feeds.clear();
+                feeds.extend((0..20).map(|_| hub.join(Duration::ZERO)));
+            }
+            let event = Event::new("status", &"x".repeat(8 * 1024));
+            hub.publish(Duration::from_millis(tick * 500), |_| Some((event.clone(), tick)));
+        }
+        assert_eq!(hub.len(), 20);
+        memory()
+    };
+    let before = publish(0, 1_000);
+    // Four hours: 250 MB of events.
+    let grown = publish(1_000, 30_000) - before;
+    // Other tests run meanwhile.
+    assert!(grown < 100 * 1024, "{grown} kB");
+}
