@@ -111,7 +111,7 @@ pub(super) struct DemoArguments {
     /// The same seed makes the same records
     #[arg(long, value_name = "N")]
     pub(super) seed: Option<u64>,
-    /// Where to listen for HTTP [default: 127.0.0.1:8080, or a free port]
+    /// Where to serve the live page, metrics, health and state [default: 127.0.0.1:8080, or a free port]
     #[arg(long, value_name = "ADDR")]
     pub(super) http: Option<SocketAddr>,
     /// Deliver what topologies have for Redis to this one, such as `redis://127.0.0.1:6379`
@@ -368,10 +368,12 @@ pub(super) struct SettingArguments {
     /// Leave the group at once when stopped, so that others take over; else they wait for this process to be back
     #[arg(long)]
     pub(super) leave_on_stop: bool,
-    /// Listen for HTTP here; off where it is not given
+    /// Serve the live page, metrics, health and state here, such as 127.0.0.1:8080; off where it is not given. An address
+    /// that is not loopback needs a token
     #[arg(long, value_name = "ADDR")]
     pub(super) http: Option<SocketAddr>,
-    /// The file with the token that HTTP requests must bring along; needed where the address is not loopback
+    /// The file with the token that HTTP requests must bring along, and that a browser is asked for once; needed where
+    /// the address is not loopback
     #[arg(long, value_name = "FILE")]
     pub(super) http_token_file: Option<PathBuf>,
     /// Where other processes reach the HTTP address, to ask for the state that is here [default: the address itself]

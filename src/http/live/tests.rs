@@ -187,7 +187,7 @@ fn the_status_is_that_of_all_processes_each_second() {
         assert_eq!((name.as_str(), &history["step_ms"]), ("history", &json!(5_000)));
         let status = events.until("status", |status| {
             let topology = &status["topologies"][0];
-            (topology["tasks"].as_array()?.len() == 16).then(|| topology.clone())
+            (topology["tasks"].as_array()?.len() == 20).then(|| topology.clone())
         });
         let processes = status["processes"].as_array().unwrap();
         assert_eq!(processes.len(), 2, "{processes:?}");
@@ -195,7 +195,7 @@ fn the_status_is_that_of_all_processes_each_second() {
         assert!(processes.iter().all(|process| process["error"].is_null()), "{processes:?}");
     }
     let (code, _, status) = request(one.http.addr(), "/live/status", header);
-    assert_eq!((code, status["topologies"][0]["tasks"].as_array().map(Vec::len)), (200, Some(16)));
+    assert_eq!((code, status["topologies"][0]["tasks"].as_array().map(Vec::len)), (200, Some(20)));
     assert!(!status.to_string().contains("s3cret"));
 }
 
@@ -213,7 +213,7 @@ fn a_process_that_does_not_answer_is_a_row_with_its_error_and_holds_nobody_up() 
     let topology = crate::http::state::tests::topology();
     let _two = crate::App::new(topology, std::sync::Arc::new(broker.process("two")), config).start().unwrap();
     until("both to have their share", || match one.running.status().tasks.len() {
-        8 => Ok(()),
+        10 => Ok(()),
         other => Err(format!("{other} tasks")),
     });
     let clock = crate::SystemClock::new();
