@@ -84,7 +84,8 @@ fn run_all(
     redis.map_or(Ok(()), |redis| redis.start(&mut fleet, &broker, &config, &metrics))?;
     // Whether anybody can ask or not: it says in the log what is stuck.
     let observer = fleet.observe(&metrics, advertise.clone());
-    let http = http.map(|http| http.serve(fleet.sources(&metrics, descriptions, token, advertise, &observer))).transpose()?;
+    let http =
+        http.map(|http| http.serve(fleet.sources(&metrics, descriptions, token, advertise, &observer))).transpose()?;
     if let Some(http) = &http {
         tracing::info!("listening at http://{}", http.addr());
     }

@@ -153,7 +153,7 @@ fn outputs_are_seen_as_they_are_committed_and_dead_letters_with_their_reasons() 
     write(&broker, "sums", &[(2, "k", b"seven", 1)]);
     let letter = dead.until("records", |data| data["records"].as_array().unwrap().first().cloned());
     assert_eq!((&letter["k"], &letter["v"]), (&json!("k"), &json!("seven")));
-    assert_eq!(letter["h"]["millstream.error.reason"], "undecodable");
+    assert_eq!(letter["h"]["millstream.error.reason"], "unreadable");
     assert_eq!(letter["h"]["millstream.error.partition"], "2");
     let refused = until("the refused record", || {
         let (_, _, refused) = request(one.http.addr(), "/live/refused", "");
