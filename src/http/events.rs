@@ -194,6 +194,18 @@ mod tests {
     }
 
     #[test]
+    fn there_is_room_for_so_many_streams_and_one_that_ends_makes_room_again() {
+        let (streams, hub) = (Streams(Arc::new(Semaphore::new(1))), Hub::default());
+        let open = || streams.answer(None, || Ok(hub.join(Duration::ZERO)));
+        let first = open().unwrap();
+        let refused = open().unwrap_err();
+        assert_eq!(refused.code, axum::http::StatusCode::SERVICE_UNAVAILABLE);
+        assert!(refused.error.contains("no more are allowed"), "{}", refused.error);
+        drop(first);
+        assert!(open().is_ok());
+    }
+
+    #[test]
     fn a_quiet_stream_has_a_heartbeat() {
         let hub = Hub::default();
         let mut feed = hub.join(Duration::ZERO);

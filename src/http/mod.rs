@@ -3,11 +3,11 @@
 //! It listens on loopback; another address needs a token, so that nothing is open to a network by accident. It runs on a
 //! thread of its own and never touches the record path.
 //!
-//! - [`access`] and [`session`]: the token, and who has logged in with it; [`guard`]: what is let in at all.
-//! - [`connections`], [`limits`]: so many connections, with small buffers and little patience.
-//! - [`pages`]: what is found where; [`assets`]: the page itself.
-//! - [`state`]: committed state.
-//! - [`live`]: what changes; [`events`]: how it goes to many; [`tap`]: the records of a topic.
+//! - `access` and `session`: the token, and who has logged in with it; `guard`: what is let in at all.
+//! - `connections`, `limits`: so many connections, with small buffers and little patience.
+//! - `pages`: what is found where; `assets`: the page itself.
+//! - `state`: committed state.
+//! - `live`: what changes; `events`: how it goes to many; `tap`: the records of a topic.
 
 mod access;
 mod ask;
