@@ -33,7 +33,7 @@ mod charts {
         Ok(())
     }
 
-    /// The text of the first script: MathJax is the second, and not needed.
+    /// The text of the first script: `MathJax` is the second, and not needed.
     fn library(sources: &str) -> Option<&str> {
         let (_, rest) = sources.split_once('>')?;
         let (library, _) = rest.split_once("</script>")?;
