@@ -104,12 +104,11 @@ async fn connection(
         ended = serving.as_mut() => Some(ended),
         () = stopped => None,
     };
-    let ended = match ended {
-        Some(ended) => ended,
-        None => {
-            serving.as_mut().graceful_shutdown();
-            serving.await
-        }
+    let ended = if let Some(ended) = ended {
+        ended
+    } else {
+        serving.as_mut().graceful_shutdown();
+        serving.await
     };
     if let Err(error) = ended {
         tracing::trace!(%from, %error, "an HTTP connection ended");

@@ -92,13 +92,12 @@ fn is_loopback(host: &str) -> bool {
 /// False where a browser says that another site's page has sent it. Following a link to here is no page's request.
 fn is_own_site(headers: &HeaderMap) -> bool {
     match (text(headers, &FETCH_SITE), text(headers, &ORIGIN)) {
-        (Some("same-origin" | "none"), _) => true,
+        (Some("same-origin" | "none"), _) | (None, None) => true,
         (Some(_), _) => text(headers, &FETCH_MODE) == Some("navigate") && headers.get(ORIGIN).is_none(),
         (None, Some(origin)) => {
             let authority = origin.split_once("://").map_or(origin, |(_, authority)| authority);
             [&FORWARDED_HOST, &HOST].into_iter().any(|name| text(headers, name) == Some(authority))
         }
-        (None, None) => true,
     }
 }
 

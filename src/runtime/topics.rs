@@ -22,7 +22,7 @@ pub struct AppTopic {
 #[derive(Clone)]
 pub struct Topics {
     topology: Arc<str>,
-    topics: Arc<[AppTopic]>,
+    all: Arc<[AppTopic]>,
     broker: Arc<dyn Broker>,
     clock: Arc<dyn Clock>,
 }
@@ -43,9 +43,9 @@ impl Topics {
         clock: &Arc<dyn Clock>,
     ) -> Self {
         let actual = |of: TopicDescription| AppTopic { name: renames.actual(&of.topic).to_owned(), of };
-        let topics = topology.described_topics().into_iter().map(actual).collect();
+        let all = topology.described_topics().into_iter().map(actual).collect();
         let (broker, clock) = (Arc::clone(broker), Arc::clone(clock));
-        Self { topology: topology.name().into(), topics, broker, clock }
+        Self { topology: topology.name().into(), all, broker, clock }
     }
 
     /// The topology's name.
@@ -57,7 +57,7 @@ impl Topics {
     /// Its topics, in order of declaration, dead letters last.
     #[must_use]
     pub fn all(&self) -> &[AppTopic] {
-        &self.topics
+        &self.all
     }
 
     /// The application's clock.

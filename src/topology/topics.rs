@@ -7,11 +7,14 @@ use super::describe::short_type;
 use super::graph::NodeKind;
 use crate::codec::{Codec, CodecError, Data, NoKey, Shown};
 
+/// What bytes say, by a codec.
+type Show = fn(&[u8]) -> Result<Shown, CodecError>;
+
 /// The codecs of a topic, without their types: what its bytes say as JSON.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Shows {
-    key: fn(&[u8]) -> Result<Shown, CodecError>,
-    value: fn(&[u8]) -> Result<Shown, CodecError>,
+    key: Show,
+    value: Show,
     keyed: bool,
 }
 
@@ -87,7 +90,7 @@ impl TopicDescription {
 }
 
 /// By the codec; else as JSON, as text or as they are, whichever is the first that they can be.
-fn shown(show: Option<fn(&[u8]) -> Result<Shown, CodecError>>, bytes: &[u8]) -> Option<Shown> {
+fn shown(show: Option<Show>, bytes: &[u8]) -> Option<Shown> {
     let by_codec = show.and_then(|show| show(bytes).ok());
     let json = || Shown::json(bytes).ok();
     let text = || std::str::from_utf8(bytes).ok().and_then(|text| Shown::of(text).ok());

@@ -131,16 +131,15 @@ impl Peers {
         let mut asking = JoinSet::new();
         let mut answers = Vec::new();
         for (address, why) in self.places(of).await {
-            match why {
-                Some(why) => answers.push((address, Err(why))),
-                None => {
-                    let (peers, method, body) = (self.clone(), method.clone(), body.clone());
-                    asking.spawn(async move {
-                        let answer = peers.exchange(&address, method, path, body).await;
-                        (address, answer)
-                    });
-                }
+            if let Some(why) = why {
+                answers.push((address, Err(why)));
+                continue;
             }
+            let (peers, method, body) = (self.clone(), method.clone(), body.clone());
+            asking.spawn(async move {
+                let answer = peers.exchange(&address, method, path, body).await;
+                (address, answer)
+            });
         }
         while let Some(answer) = asking.join_next().await {
             answers.extend(answer.ok());

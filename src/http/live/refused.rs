@@ -41,8 +41,8 @@ impl Line {
 pub(super) async fn list(State(live): State<Live>, headers: HeaderMap) -> Response {
     let mut lines: Vec<Line> = Vec::new();
     for (topology, watch) in &*live.watches {
-        let line = |refused| Line::of(topology, live.address.as_ref(), refused);
-        lines.extend(watch.refused().into_iter().map(line));
+        let tell = |refused| Line::of(topology, live.address.as_ref(), refused);
+        lines.extend(watch.refused().into_iter().map(tell));
     }
     if !peer::is_peer(&headers) {
         let others = live.peers.each::<Vec<Line>>(|_| true, Method::GET, "/live/refused", Vec::new()).await;

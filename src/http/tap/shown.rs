@@ -39,7 +39,7 @@ pub(super) fn record(of: &TopicDescription, partition: u32, record: &RawRecord<'
     let line = Line {
         p: partition,
         o: record.offset,
-        t: record.timestamp.map(|timestamp| timestamp.millis()),
+        t: record.timestamp.map(crate::Timestamp::millis),
         k: record.key.and_then(|bytes| part(bytes, |bytes| of.show_key(bytes))),
         v: record.value.and_then(|bytes| part(bytes, |bytes| of.show_value(bytes))),
         h: Texts(record.headers),
