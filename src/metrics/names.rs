@@ -137,9 +137,8 @@ mod tests {
 
     #[test]
     fn names_are_valid_and_say_their_unit() {
-        let units = [
-            "_total", "_seconds", "_bytes", "_records", "_rows", "_tasks", "_connections", "_paused", "_findings",
-        ];
+        let units =
+            ["_total", "_seconds", "_bytes", "_records", "_rows", "_tasks", "_connections", "_paused", "_findings"];
         for Definition { name, kind, help, labels } in ALL {
             assert!(name.starts_with("millstream_"), "{name}");
             assert!(name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'), "{name}");

@@ -129,7 +129,7 @@ where
             match self.judge(&record) {
                 Ok(None) => self.passed.push(record),
                 Ok(Some(DropReason::Late)) => {
-                    cx.count_late(&self.name, DropReason::Late, (record.input, record.timestamp))
+                    cx.count_late(&self.name, DropReason::Late, (record.input, record.timestamp));
                 }
                 Ok(Some(reason)) => cx.drop_record(reason, Some(&self.name), (record.input, record.timestamp)),
                 Err(error) => return cx.stop(error),

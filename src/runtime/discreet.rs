@@ -130,7 +130,7 @@ mod tests {
             (r#"{"number": 1, "4111": 1}"#, "unknown field at line 1"),
             (r#"{"number": 1, "kind": "4111"}"#, "unknown variant at line 1"),
             (r#"{"number": 4111"#, "EOF while parsing at line 1"),
-            (r#"[4111,"#, "cannot be read"),
+            ("[4111,", "cannot be read"),
             ("4111 at line 9", "cannot be read"),
         ];
         for (text, part) in expected {

@@ -27,7 +27,10 @@ const IN: Topic<NoKey, String> = Topic::new("in");
 const OUT: Topic<Windowed<String>, u64> = Topic::new("out");
 const PLAIN: Topic<String, u64> = Topic::new("plain");
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// A key and a value.
+type Message = (Vec<u8>, Vec<u8>);
 
 /// Words counted in windows of ten seconds, each told once, when it closes. A partition that is silent for five is left out.
 fn windows() -> Topology {
@@ -146,12 +149,12 @@ fn write(broker: &MemoryBroker, partition: u32, word: &str, millis: i64) {
 }
 
 /// Writes words at times that go on in both partitions, with pauses of either process where `pauses` says so.
-fn life(seed: u64, pauses: bool) -> (Vec<(Vec<u8>, Vec<u8>)>, u64) {
+fn life(seed: u64, pauses: bool) -> (Vec<Message>, u64) {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let mut rig = Rig::new(2);
     rig.run(Duration::from_secs(2));
     let mut seconds = [0; 2];
-    let (mut paused, mut long_pauses) = ([false; 2], 0);
+    let (mut resting, mut long_pauses) = ([false; 2], 0);
     for _ in 0..120 {
         let partition: u32 = random.random_range(0..2);
         let second = &mut seconds[partition as usize];
@@ -160,11 +163,11 @@ fn life(seed: u64, pauses: bool) -> (Vec<(Vec<u8>, Vec<u8>)>, u64) {
         rig.write(partition, word, at);
         let (whom, change, time) = (random.random_range(0..2), random.random_bool(0.15), random.random_range(0..300));
         if pauses && change {
-            paused[whom] = !paused[whom];
-            rig.process(whom).pause(paused[whom]);
+            resting[whom] = !resting[whom];
+            rig.process(whom).pause(resting[whom]);
         }
         // Where both pause, longer than a silence that counts. Of one that does not pause it would be a silence.
-        let long = random.random_bool(0.3) && paused == [true; 2];
+        let long = random.random_bool(0.3) && resting == [true; 2];
         rig.run(Duration::from_millis(time + if long { 8_000 } else { 0 }));
         long_pauses += u32::from(long);
     }
@@ -222,7 +225,7 @@ fn time_paused_is_no_silence_that_a_partition_is_left_out_for() {
     }
     rig.run(Duration::from_secs(3));
     rig.pause(0);
-    rig.run(Duration::from_secs(60));
+    rig.run(Duration::from_mins(1));
     rig.process(0).pause(false);
     // One partition goes on at once, the other three seconds later: in time, as five would be too many.
     rig.write(0, "a", 500);

@@ -111,7 +111,7 @@ mod tests {
         }
         assert_eq!(steps.history("totals").time.len(), 120);
         let mut early = at(1_000);
-        early.wall = early.wall.minus(Duration::from_secs(300));
+        early.wall = early.wall.minus(Duration::from_mins(5));
         steps.push(&facts(), &early);
         let times = steps.history("totals").time;
         assert!(times.windows(2).all(|pair| pair[0] < pair[1]), "{times:?}");

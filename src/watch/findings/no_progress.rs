@@ -167,7 +167,8 @@ mod tests {
     fn a_task_for_which_nothing_waits_may_rest() {
         let rests = |second: u64, sample: &mut Sample| {
             stuck(second, sample);
-            sample.counts.partitions = vec![waiting("ours", 0, 17), waiting("ours", 1, u64::from(second % 20 == 0))];
+            sample.counts.partitions =
+                vec![waiting("ours", 0, 17), waiting("ours", 1, u64::from(second.is_multiple_of(20)))];
         };
         assert_eq!(tell(find, 0..200, rests).0, []);
     }

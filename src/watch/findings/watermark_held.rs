@@ -178,7 +178,7 @@ mod tests {
             stands(second, sample);
             for task in &mut sample.tasks {
                 task.watermark = Some(Timestamp::from_millis(0).plus(Duration::from_secs(second / 20)));
-                task.held_back = Duration::from_secs(864_000);
+                task.held_back = Duration::from_hours(240);
             }
         };
         assert_eq!(tell(find, 0..400, skewed).0, []);
