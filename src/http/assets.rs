@@ -19,6 +19,7 @@ struct Asset {
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 const STYLE: &str = "text/css; charset=utf-8";
 const PAGE: &str = "text/html; charset=utf-8";
+const PICTURE: &str = "image/svg+xml";
 
 macro_rules! asset {
     ($name:literal, $content:expr) => {
@@ -27,7 +28,52 @@ macro_rules! asset {
 }
 
 /// What is served under `/assets/`; a file that is added to the directory is added here.
-const ASSETS: &[Asset] = &[asset!("page.css", STYLE), asset!("page.js", SCRIPT)];
+const ASSETS: &[Asset] = &[
+    asset!("ask.js", SCRIPT),
+    asset!("chart-choice.js", SCRIPT),
+    asset!("chart-draw.js", SCRIPT),
+    asset!("chart-fields.js", SCRIPT),
+    asset!("chart-series.js", SCRIPT),
+    asset!("chart.css", STYLE),
+    asset!("dom.js", SCRIPT),
+    asset!("findings.js", SCRIPT),
+    asset!("format.js", SCRIPT),
+    asset!("graph-details.js", SCRIPT),
+    asset!("graph-draw.js", SCRIPT),
+    asset!("graph-figures.js", SCRIPT),
+    asset!("graph-layers.js", SCRIPT),
+    asset!("graph-layout.js", SCRIPT),
+    asset!("graph-model.js", SCRIPT),
+    asset!("graph-table.js", SCRIPT),
+    asset!("graph-zoom.js", SCRIPT),
+    asset!("graph.css", STYLE),
+    asset!("history.js", SCRIPT),
+    asset!("icon.svg", PICTURE),
+    asset!("icons.js", SCRIPT),
+    asset!("json.js", SCRIPT),
+    asset!("layout.css", STYLE),
+    asset!("live.js", SCRIPT),
+    asset!("main.js", SCRIPT),
+    asset!("parts.css", STYLE),
+    asset!("pause.js", SCRIPT),
+    asset!("plot.js", SCRIPT),
+    asset!("records-table.js", SCRIPT),
+    asset!("router.js", SCRIPT),
+    asset!("session.js", SCRIPT),
+    asset!("sparkline.js", SCRIPT),
+    asset!("state-query.js", SCRIPT),
+    asset!("theme-early.js", SCRIPT),
+    asset!("theme.css", STYLE),
+    asset!("theme.js", SCRIPT),
+    asset!("topic-stream.js", SCRIPT),
+    asset!("view-charts.js", SCRIPT),
+    asset!("view-graph.js", SCRIPT),
+    asset!("view-history.js", SCRIPT),
+    asset!("view-overview.js", SCRIPT),
+    asset!("view-refused.js", SCRIPT),
+    asset!("view-state.js", SCRIPT),
+    asset!("view-tasks.js", SCRIPT),
+];
 
 const INDEX: &str = include_str!("page/assets/index.html");
 

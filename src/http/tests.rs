@@ -123,7 +123,7 @@ fn the_page_and_its_files_come_from_the_program() {
     }
     let tag = value(&answer, "etag");
     assert_eq!(get(&server, "/", &format!("If-None-Match: {tag}\r\n")).0, 304);
-    assert_eq!(get(&server, "/assets/page.css", "").0, 200);
+    assert_eq!(get(&server, "/assets/layout.css", "").0, 200);
     assert_eq!(get(&server, "/assets/none.js", "").0, 404);
     assert_eq!(get(&server, "/nothing", "").0, 404);
 }
