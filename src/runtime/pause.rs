@@ -69,14 +69,15 @@ impl StreamThread {
         any
     }
 
-    /// Asks how much waits by now, which is not fetched: for people to see.
+    /// Asks how much waits by now in users' topics, which is not fetched: for people to see. In repartition topics lie this
+    /// pause's own markers, which are nothing that waits.
     fn look_at_ends(&mut self) -> Result<()> {
         let now = self.parts.clock.elapsed();
         if now.saturating_sub(self.rest.looked) < LOOK_EVERY {
             return Ok(());
         }
         self.rest.looked = now;
-        let inputs = self.running().flat_map(|task| &task.inputs);
+        let inputs = self.running().flat_map(|task| &task.inputs).filter(|input| input.is_source);
         let places: Vec<TopicPartition> = inputs.map(|input| input.partition.clone()).collect();
         if places.is_empty() {
             return Ok(());
@@ -92,7 +93,8 @@ impl StreamThread {
         let mut ends = ends.into_iter();
         for Slot { stage, .. } in &mut self.slots {
             let Stage::Running(task) = stage else { continue };
-            for (input, end) in task.inputs.iter_mut().zip(&mut ends) {
+            let inputs = task.inputs.iter_mut().filter(|input| input.is_source);
+            for (input, end) in inputs.zip(&mut ends) {
                 input.ends_at(end);
             }
         }
