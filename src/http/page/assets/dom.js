@@ -41,6 +41,13 @@ export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
+/** The same, where what stands between backticks is code. */
+export function setProse(element, text) {
+  const parts = text.split('`');
+  if (element.textContent === parts.join('')) return;
+  element.replaceChildren(...parts.map((part, place) => (place % 2 === 0 ? part : h('code', { text: part }))));
+}
+
 /**
  * Makes the children of `parent` those of `items`: kept by key, so that focus, scrolling and open details stay.
  * @template T

@@ -1,6 +1,6 @@
 // What is stuck and why, as a list, the worst first.
 
-import { h, keyed, setText } from './dom.js';
+import { h, keyed, setProse, setText } from './dom.js';
 import { clock, span } from './format.js';
 import { href } from './router.js';
 
@@ -55,8 +55,6 @@ function say(element, finding, now) {
   element.dataset.severity = finding.severity;
   const put = (name, text) => setText(element.querySelector(name), text);
   put('.severity', finding.severity);
-  put('.what', finding.what);
   put('.since', `since ${clock(finding.since)}, ${span(Math.max(0, now - finding.since))}`);
-  put('.why', finding.why);
-  put('.remedy', finding.remedy);
+  for (const part of ['what', 'why', 'remedy']) setProse(element.querySelector(`.${part}`), finding[part]);
 }
