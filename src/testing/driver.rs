@@ -234,6 +234,16 @@ impl Driver {
         }
     }
 
+    /// Moves the clock on in one jump, as Kafka Streams' test driver does: however long it was, whoever looks at the clock now
+    /// and then looks once.
+    ///
+    /// # Errors
+    /// As [`settle`](Self::settle).
+    pub fn jump(&mut self, duration: Duration) -> Result<()> {
+        self.clock.advance(duration);
+        self.settle()
+    }
+
     /// The committed records of a topic that have not been taken yet: by partition, in order of their offsets.
     pub fn take(&mut self, topic: &str) -> Vec<OutputRecord> {
         let mut fresh = Vec::new();
