@@ -16,7 +16,7 @@ use super::bugs::Bug;
 use super::doubts::Doubts;
 use super::meters::{InputMeters, OperatorMeter};
 use super::patience::patiently;
-use super::restore::Restore;
+use super::restore::{Begun, Restore};
 use super::status::{TaskStatus, TaskTime};
 use super::task::{Input, Task};
 use super::thread::{Parts, Slot, Stage, StreamThread, names};
@@ -168,13 +168,15 @@ impl StreamThread {
             state
         };
         state.abort();
-        let now = self.parts.clock.elapsed();
         #[cfg(test)]
         let changelogs = if self.parts.config.has(Bug::NoRestore) { Vec::new() } else { changelogs };
-        let restore = Restore::begin(&self.parts.broker, state, changelogs, self.sequence(id), now)?;
-        let Some(restore) = restore else {
-            self.parts.states.discard(&name, "it does not fit its changelogs")?;
-            return Ok(true);
+        let restore = Restore::begin(&self.parts.broker, state, changelogs, self.sequence(id), &*self.parts.clock)?;
+        let restore = match restore {
+            Begun::Restore(restore) => restore,
+            Begun::Useless(why) => {
+                self.parts.states.discard(&name, why)?;
+                return Ok(true);
+            }
         };
         if restore.remaining() > 0 {
             tracing::info!(task = name, records = restore.remaining(), "restoring");

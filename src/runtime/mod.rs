@@ -5,6 +5,7 @@
 //! - `thread`: one round of a stream thread's loop.
 //! - `globals`: the global tables of the process.
 //! - `adopt` and `restore`: from assigned partitions to running tasks.
+//! - `outlived`: whether rows on this machine may have outlived their tombstones.
 //! - `doubts`: whether what tasks upstream have said still holds when a task begins.
 //! - `task`: one sub-topology for one partition; no input or output, no clock.
 //! - `commit`: exactly once, and its one rule.
@@ -38,6 +39,7 @@ mod globals;
 #[cfg(test)]
 mod globals_tests;
 mod meters;
+mod outlived;
 pub mod owners;
 pub(crate) mod patience;
 mod pause;

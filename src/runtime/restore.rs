@@ -12,7 +12,9 @@ use crate::codec::position::life;
 use crate::error::Result;
 use crate::record::{Offset, TopicPartition};
 use crate::state::{Stand, TaskState};
+use crate::time::Clock;
 
+use super::outlived::outlived;
 use super::patience::patiently;
 
 /// How many records are taken from a changelog before the others and the rest of the thread get their turn.
@@ -28,6 +30,14 @@ pub(crate) struct Restore {
     started: Duration,
 }
 
+/// What a state is good for.
+pub(crate) enum Begun {
+    /// It is brought up to its changelogs.
+    Restore(Restore),
+    /// Nothing, and why: it is to be thrown away.
+    Useless(&'static str),
+}
+
 struct Changelog {
     store: String,
     partition: TopicPartition,
@@ -37,42 +47,52 @@ struct Changelog {
 
 impl Restore {
     /// Looks at what is missing. `changelogs` are the stores' names with their changelog partitions; `sequence` is the
-    /// task's committed one: a state that stands at it already is complete. `None` where the state stands outside its
-    /// changelogs: they are not the ones it was made from, and it is no help. So it is with a state from before a reset of
-    /// the application, which another machine may still have.
+    /// task's committed one: a state that stands at it already is complete. A state that stands outside its changelogs is
+    /// no help, as they are not the ones it was made from: so it is with one from before a reset of the application, which
+    /// another machine may still have. Nor is one that may have outlived tombstones.
     pub(crate) fn begin(
         broker: &Arc<dyn Broker>,
         state: TaskState,
         changelogs: Vec<(String, TopicPartition)>,
         sequence: Option<u64>,
-        now: Duration,
-    ) -> Result<Option<Self>> {
+        clock: &dyn Clock,
+    ) -> Result<Begun> {
+        const OTHER: &str = "it does not fit its changelogs";
         let stand = state.stand();
         if sequence.is_some_and(|sequence| life(sequence) != life(stand.sequence)) && stand != Stand::default() {
-            return Ok(None);
+            return Ok(Begun::Useless(OTHER));
         }
+        let started = clock.elapsed();
         let mut restore =
-            Self { state, changelogs: Vec::new(), reader: None, batch: Batch::default(), restored: 0, started: now };
+            Self { state, changelogs: Vec::new(), reader: None, batch: Batch::default(), restored: 0, started };
         if changelogs.is_empty() || (sequence.is_some() && sequence == Some(stand.sequence)) {
-            return Ok(Some(restore));
+            return Ok(Begun::Restore(restore));
         }
         let partitions: Vec<TopicPartition> = changelogs.iter().map(|(_, partition)| partition.clone()).collect();
         let starts = patiently("looking up the starts of changelogs", || broker.start_offsets(&partitions))?;
         let ends = patiently("looking up the ends of changelogs", || {
             broker.end_offsets(&partitions, Isolation::ReadUncommitted)
         })?;
+        let mut behind = Vec::new();
         for (((store, partition), start), end) in changelogs.into_iter().zip(starts).zip(ends) {
             let known = stand.changelogs.get(&store).copied();
             if known.is_some_and(|known| known < start || known > end) {
-                return Ok(None);
+                return Ok(Begun::Useless(OTHER));
+            }
+            if known.is_some_and(|known| known < end) {
+                behind.push(partition.clone());
             }
             restore.changelogs.push(Changelog { store, partition, position: known.unwrap_or(start), end });
+        }
+        let behind: Vec<&str> = behind.iter().map(|partition| &*partition.topic).collect();
+        if outlived(broker, &behind, restore.state.written(), clock.wall())? {
+            return Ok(Begun::Useless("it was away for longer than its changelogs keep tombstones"));
         }
         if restore.remaining() > 0 {
             let from: Vec<_> = restore.changelogs.iter().map(|log| (log.partition.clone(), log.position)).collect();
             restore.reader = Some(patiently("opening changelogs", || broker.reader(&from))?);
         }
-        Ok(Some(restore))
+        Ok(Begun::Restore(restore))
     }
 
     /// Reads a slice of each changelog. True when the state is complete.

@@ -75,7 +75,7 @@ pub trait Disk: Send + Sync {
     /// When it cannot be read.
     fn stand(&self) -> Result<Option<Stand>>;
 
-    /// The time of day at which the rows were last written before they were opened, where that is known. A changelog
+    /// The time of day at which the rows were last written, where that is known. A changelog
     /// keeps its tombstones for a limited time: rows that are older than that must be thrown away, see
     /// [`States::discard`], or rows deleted meanwhile would come back.
     fn written(&self) -> Option<Timestamp> {

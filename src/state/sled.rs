@@ -46,7 +46,7 @@ pub struct SledDisk {
     reader: Mutex<Option<Db>>,
     writer: Mutex<Option<Db>>,
     stand: Mutex<Option<Stand>>,
-    written: Option<Timestamp>,
+    written: Mutex<Option<Timestamp>>,
     clock: SystemClock,
     size: AtomicU64,
     broken: AtomicBool,
@@ -108,7 +108,7 @@ impl SledDisk {
             reader: Mutex::new(Some(db.clone())),
             writer: Mutex::new(Some(db)),
             stand: Mutex::new(stand),
-            written,
+            written: Mutex::new(written),
             clock: SystemClock::new(),
             size: AtomicU64::new(size),
             broken: AtomicBool::new(false),
@@ -183,7 +183,7 @@ impl Disk for SledDisk {
     }
 
     fn written(&self) -> Option<Timestamp> {
-        self.written
+        *self.written.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
@@ -205,8 +205,8 @@ impl Disk for SledDisk {
     }
 
     fn apply(&self, rows: &mut dyn Iterator<Item = (&[u8], Option<&[u8]>)>, stand: &Stand) -> Result<()> {
-        let (application, task) = (self.application.clone(), self.task.clone());
-        let header = Header { format: FORMAT, application, task, stand: stand.clone(), written: self.clock.wall() };
+        let (application, task, written) = (self.application.clone(), self.task.clone(), self.clock.wall());
+        let header = Header { format: FORMAT, application, task, stand: stand.clone(), written };
         let header = serde_json::to_vec(&header).map_err(|error| self.error(&error.to_string()))?;
         self.with(&self.writer, "writing", |db| {
             let mut batch = Batch::default();
@@ -220,6 +220,7 @@ impl Disk for SledDisk {
             db.apply_batch(batch)
         })?;
         *self.stand.lock().unwrap_or_else(PoisonError::into_inner) = Some(stand.clone());
+        *self.written.lock().unwrap_or_else(PoisonError::into_inner) = Some(written);
         Ok(())
     }
 

@@ -124,7 +124,7 @@ impl TaskState {
         self.shared.lock().stand.clone()
     }
 
-    /// The time of day at which the disk had last been written when it was opened; see [`Disk::written`](super::Disk).
+    /// The time of day at which the disk was last written; see [`Disk::written`](super::Disk).
     #[must_use]
     pub fn written(&self) -> Option<Timestamp> {
         self.shared.written()

@@ -202,7 +202,7 @@ mod tests {
         assert_eq!(tell(find, 0..100, drops(DropReason::Unreadable, |_| 7)).0, []);
     }
 
-    fn lates(late: impl Fn(u64) -> u64) -> impl Fn(u64, &mut Sample) {
+    fn late_by(late: impl Fn(u64) -> u64) -> impl Fn(u64, &mut Sample) {
         move |second, sample| {
             sample.counts.records_in = vec![counted("in", second * 100), counted("ours", second * 50)];
             sample.counts.late = vec![counted("windows", late(second))];
@@ -212,12 +212,12 @@ mod tests {
 
     #[test]
     fn late_records_are_a_warning_where_they_are_many() {
-        let (_, found) = tell(find, 0..101, lates(|second| second * 2));
+        let (_, found) = tell(find, 0..101, late_by(|second| second * 2));
         assert_eq!(found.len(), 1, "the count by reason is the same records");
         assert_eq!((found[0].kind, found[0].severity), (FindingKind::Late, Severity::Warning));
         assert_eq!(found[0].what, "200 records came too late for windows in the last 100 s, of 10,000 that were read.");
-        let (_, found) = tell(find, 0..101, lates(|second| second / 2));
+        let (_, found) = tell(find, 0..101, late_by(|second| second / 2));
         assert_eq!(found[0].severity, Severity::Info);
-        assert_eq!(tell(find, 0..101, lates(|_| 0)).0, []);
+        assert_eq!(tell(find, 0..101, late_by(|_| 0)).0, []);
     }
 }
