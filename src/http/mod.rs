@@ -146,7 +146,11 @@ impl Bound {
         let (stop, stopped) = oneshot::channel();
         let thread = std::thread::Builder::new()
             .name("http".into())
-            .spawn(move || runtime.block_on(serve(listener, sources, stopped)))
+            .spawn(move || {
+                runtime.block_on(serve(listener, sources, stopped));
+                // Not for whoever asks a coordinator that is away.
+                runtime.shutdown_timeout(limits::GRACE);
+            })
             .map_err(cannot)?;
         Ok(HttpServer { addr, stop: Some(stop), thread: Some(thread) })
     }

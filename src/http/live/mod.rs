@@ -2,6 +2,7 @@
 
 mod pause;
 mod peers;
+mod places;
 mod refused;
 mod status;
 mod topics;

@@ -10,6 +10,7 @@ use axum::http::{HeaderValue, Method, StatusCode};
 use serde::de::DeserializeOwned;
 use tokio::task::{JoinHandle, JoinSet};
 
+use super::places::Places;
 use crate::http::access::Token;
 use crate::http::state::peer;
 use crate::runtime::Queries;
@@ -18,6 +19,8 @@ use crate::watch::{History, Observation};
 
 /// After so long without an answer, what a process has said before is not shown any more.
 const STALE: Duration = Duration::from_secs(5);
+/// What stands for processes that are not known of.
+const UNKNOWN: &str = "(unknown)";
 /// How often a process is asked how it went on.
 const HISTORY: Duration = Duration::from_secs(10);
 
@@ -26,10 +29,12 @@ const HISTORY: Duration = Duration::from_secs(10);
 pub(super) struct Peers(Arc<Inner>);
 
 struct Inner {
-    queries: Vec<Queries>,
+    places: Places,
     token: Option<Token>,
     clock: Arc<dyn Clock>,
     known: Mutex<BTreeMap<String, Known>>,
+    /// Why there may be processes that are not known of.
+    unknown: Mutex<Option<String>>,
 }
 
 /// What is known of a process.
@@ -41,17 +46,16 @@ struct Known {
     history: Option<(Duration, Vec<History>)>,
 }
 
-/// Where a process is, or what it is known by, and why it cannot be asked.
-type Place = (String, Option<String>);
-
 impl Peers {
     pub(super) fn new(queries: Vec<Queries>, token: Option<Token>, clock: Arc<dyn Clock>) -> Self {
-        Self(Arc::new(Inner { queries, token, clock, known: Mutex::default() }))
+        let (places, known, unknown) = (Places::new(queries), Mutex::default(), Mutex::default());
+        Self(Arc::new(Inner { places, token, clock, known, unknown }))
     }
 
     /// Asks each that is not being asked already, and waits for their answers, as long as the caller does.
     pub(super) async fn ask_all(&self) {
-        let places = self.places(|_| true).await;
+        let (places, unknown) = self.0.places.of(|_| true).await;
+        *self.unknown() = unknown.as_deref().map(not_known);
         // They go on also where the caller does not wait for them.
         let mut asking: Vec<JoinHandle<()>> = Vec::new();
         {
@@ -112,7 +116,8 @@ impl Peers {
             };
             Some((address.clone(), said))
         });
-        said.collect()
+        let unknown = self.unknown().clone().map(|why| (UNKNOWN.to_owned(), Err(why)));
+        said.chain(unknown).collect()
     }
 
     /// How it went on with each that has said so.
@@ -129,8 +134,9 @@ impl Peers {
         body: Vec<u8>,
     ) -> Vec<(String, Result<T, String>)> {
         let mut asking = JoinSet::new();
-        let mut answers = Vec::new();
-        for (address, why) in self.places(of).await {
+        let (places, unknown) = self.0.places.of(of).await;
+        let mut answers: Vec<_> = unknown.map(|why| (UNKNOWN.to_owned(), Err(not_known(&why)))).into_iter().collect();
+        for (address, why) in places {
             if let Some(why) = why {
                 answers.push((address, Err(why)));
                 continue;
@@ -168,25 +174,17 @@ impl Peers {
         serde_json::from_slice(&body).map_err(other)
     }
 
-    /// Where the others are, as the groups' coordinators say it; as it was said last where they do not.
-    async fn places(&self, of: impl Fn(&str) -> bool) -> Vec<Place> {
-        let queries: Vec<Queries> = self.0.queries.iter().filter(|queries| of(queries.topology())).cloned().collect();
-        let places = tokio::task::spawn_blocking(move || {
-            let mut places: BTreeMap<String, Option<String>> = BTreeMap::new();
-            for queries in &queries {
-                match queries.processes() {
-                    Ok(processes) => places.extend(processes),
-                    Err(error) => tracing::debug!("which processes there are is not known: {error}"),
-                }
-            }
-            places.into_iter().collect()
-        });
-        places.await.unwrap_or_default()
+    fn unknown(&self) -> MutexGuard<'_, Option<String>> {
+        self.0.unknown.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn known(&self) -> MutexGuard<'_, BTreeMap<String, Known>> {
         self.0.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn not_known(why: &str) -> String {
+    format!("which other processes there are is not known: {why}")
 }
 
 /// A process that is asked, until it is not any more, for whatever reason.

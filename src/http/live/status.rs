@@ -17,10 +17,12 @@ use crate::http::events::{Event, Feed, Hub};
 use crate::http::state::answer::{Problem, json};
 use crate::http::state::peer;
 use crate::time::Clock;
-use crate::watch::{HISTORY_STEP, History, Observation, Observer, merge, merge_histories};
+use crate::watch::{HISTORY_STEP, History, Observation, Observer, keep_since, merge, merge_histories};
 
 /// How often it is told.
 const EVERY: Duration = Duration::from_secs(1);
+/// What was told less than so many milliseconds ago was told just before.
+const RECENT: u64 = 10_000;
 /// How long the first who watches, and who asks once, waits for other processes.
 const PATIENCE: Duration = Duration::from_millis(500);
 
@@ -40,6 +42,8 @@ struct Inner {
     peers: Peers,
     clock: Arc<dyn Clock>,
     hub: Hub,
+    /// What was last told.
+    last: Mutex<Option<Observation>>,
     /// True while somebody tells it.
     told: AtomicBool,
     /// Taken to begin and to end the telling.
@@ -48,8 +52,8 @@ struct Inner {
 
 impl Survey {
     pub(super) fn new(observer: Observer, peers: Peers, clock: Arc<dyn Clock>) -> Self {
-        let (hub, told, turn) = (Hub::default(), AtomicBool::new(false), Mutex::default());
-        Self(Arc::new(Inner { observer, peers, clock, hub, told, turn }))
+        let (hub, last, told, turn) = (Hub::default(), Mutex::default(), AtomicBool::new(false), Mutex::default());
+        Self(Arc::new(Inner { observer, peers, clock, hub, last, told, turn }))
     }
 
     /// Ends the streams.
@@ -111,7 +115,14 @@ impl Survey {
 
     /// Of all processes, as far as they have answered.
     fn now(&self) -> Observation {
-        merge(&self.0.observer.now(), self.0.peers.said())
+        let mut now = merge(&self.0.observer.now(), self.0.peers.said());
+        let mut last = self.0.last.lock().unwrap_or_else(PoisonError::into_inner);
+        // What nobody has looked at for a while may have ended and begun anew.
+        if let Some(last) = last.as_ref().filter(|last| now.time.millis_since(last.time) < RECENT) {
+            keep_since(&mut now, last);
+        }
+        *last = Some(now.clone());
+        now
     }
 
     fn history(&self) -> Histories {

@@ -2,12 +2,14 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::http::state::tests::{Process, new_broker, request, start, two, until, write, write_words};
-use crate::{AppState, Broker as _};
+use crate::broker::memory::{Call, Fault, Operation};
+use crate::http::state::tests::{Process, new_broker, request, start, topics, two, until, write, write_words};
+use crate::{AppState, Broker as _, MemoryBroker, SystemClock};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -250,6 +252,58 @@ fn a_pause_reaches_all_processes_and_so_does_the_resume() {
     assert_eq!(post(&both[0], "/live/pause", header, r#"{"topology":"other"}"#).0, 404);
     assert_eq!(post(&both[0], "/live/pause", header, "words").0, 400);
     assert_eq!(post(&both[0], "/live/pause", "", r#"{"topology":"words"}"#).0, 401);
+}
+
+/// Holds up whoever asks for a group's members.
+#[derive(Default)]
+struct Coordinator {
+    away: Mutex<bool>,
+    back: Condvar,
+}
+
+impl Coordinator {
+    fn set(&self, away: bool) {
+        *self.away.lock().unwrap() = away;
+        self.back.notify_all();
+    }
+
+    fn pass(&self, operation: Operation) {
+        let away = self.away.lock().unwrap();
+        if operation == Operation::GroupMembers {
+            drop(self.back.wait_while(away, |away| *away).unwrap());
+        }
+    }
+}
+
+#[test]
+fn while_the_coordinator_is_away_the_processes_that_are_known_are_asked_and_nothing_else_waits() {
+    let coordinator = Arc::new(Coordinator::default());
+    let passing = Arc::clone(&coordinator);
+    let faults = move |call: &Call<'_>| {
+        passing.pass(call.operation);
+        Fault::None
+    };
+    let broker = MemoryBroker::with_faults(Arc::new(SystemClock::new()), Box::new(faults));
+    topics(&broker);
+    let both = two(&broker, None);
+    let one = &both[0];
+    let mut events = Events::open(one.http.addr(), "/live/events", "");
+    let seen = |status: &Value| {
+        let processes = status["topologies"][0]["processes"].as_array()?;
+        (processes.len() == 2 && processes.iter().all(|process| process["error"].is_null())).then_some(())
+    };
+    events.until("status", seen);
+    coordinator.set(true);
+    // Longer than an answer of the coordinator counts, and than an answer of the other process.
+    for _ in 0..8 {
+        let (_, status) = events.next().expect("the stream goes on");
+        assert!(seen(&status).is_some(), "{status}");
+    }
+    let (code, told) = post(one, "/live/pause", "", r#"{"topology":"words"}"#);
+    assert_eq!((code, told["processes"].as_array().map(Vec::len)), (200, Some(2)), "{told}");
+    let path = "/state/words/counts?scope=local&limit=1";
+    assert_eq!(request(one.http.addr(), path, "").0, 200);
+    coordinator.set(false);
 }
 
 #[test]

@@ -73,7 +73,7 @@ pub(in crate::http) fn sources(running: &Running, metrics: &Metrics) -> Sources 
     Sources { metrics, status, topologies, queries, watches, observer, topics, advertised: None, token: None }
 }
 
-fn topics(broker: &MemoryBroker) {
+pub(in crate::http) fn topics(broker: &MemoryBroker) {
     let topic = |name: &str| NewTopic { name: name.to_owned(), partitions: PARTITIONS, settings: [].into() };
     broker.create_topics(&[topic("words"), topic("sums"), topic("newest")]).unwrap();
 }
