@@ -42,6 +42,11 @@ impl Token {
         Self::new(&secret)
     }
 
+    /// True where it could be guessed by trying.
+    pub(crate) fn is_short(&self) -> bool {
+        self.0.len() < 16
+    }
+
     /// What a request brings it along in.
     pub(super) fn header(&self) -> HeaderValue {
         let mut value = HeaderValue::try_from(format!("Bearer {}", self.0)).expect("only graphic characters");

@@ -198,6 +198,30 @@ mod tests {
     }
 
     #[test]
+    fn a_record_that_is_dropped_before_the_first_look_is_told() {
+        let (metrics, gate) = (Metrics::new(), Arc::new(Mutex::new(())));
+        let (running, broker) = running(&metrics, &gate);
+        let mut out = Outgoing::default();
+        let topic = out.topic("words");
+        out.push(&OutgoingRecord {
+            topic,
+            partitioning: Partitioning::Fixed(0),
+            key: Some(b"word"),
+            value: Some(b"\xff"),
+            timestamp: Timestamp::from_millis(7),
+            headers: &Headers::NONE,
+            input: InputNumber(0),
+        });
+        let mut writer = broker.writer().expect("a writer");
+        writer.send(&out).and_then(|()| writer.flush()).expect("written");
+        await_until(&running, "what is dropped", || metrics.topology("lengths").totals().dropped == 1);
+        let (mut eye, clock) = eye(&running, &metrics);
+        let seen = looks(&mut eye, &clock, 2);
+        let kinds: Vec<FindingKind> = seen.now.topologies[0].findings.iter().map(|finding| finding.kind).collect();
+        assert_eq!(kinds, [FindingKind::Dropping]);
+    }
+
+    #[test]
     fn a_function_that_does_not_return_is_found_and_the_thread_named() {
         let (metrics, gate) = (Metrics::new(), Arc::new(Mutex::new(())));
         let (running, broker) = running(&metrics, &gate);

@@ -66,6 +66,14 @@ impl Sample {
         Self { elapsed, wall, state, error, threads, rebalances, paused, reports, tasks, counts }
     }
 
+    /// As it was before the first record came: what was dropped before anybody looked has been dropped since then.
+    pub(super) fn before_any_record(&self) -> Self {
+        let (none, counts) = (Vec::new(), self.counts.clone());
+        let counts =
+            Counts { records_in: none, dropped: Vec::new(), dead_letters: Vec::new(), late: Vec::new(), ..counts };
+        Self { counts, ..self.clone() }
+    }
+
     /// The task of this name.
     pub(super) fn task(&self, name: &str) -> Option<&TaskSample> {
         self.tasks.iter().find(|task| &*task.name == name)

@@ -35,6 +35,9 @@ impl Subject {
         let (status, counts) = (self.watch.status(), self.metrics.counts());
         let sample = Sample::of(status, counts, elapsed, wall, self.series.last());
         self.steps.push(&self.facts, &sample);
+        if self.series.last().is_none() {
+            self.series.push(sample.before_any_record());
+        }
         self.series.push(sample);
         let story = Story { facts: &self.facts, series: &self.series, before: self.keeper.findings() };
         let found = findings::all(&story);
