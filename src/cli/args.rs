@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::RangedU64ValueParser;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use super::catalog::{Catalog, TopologyEntry};
@@ -342,7 +343,7 @@ pub(super) struct SettingArguments {
     #[arg(long, value_name = "NAME")]
     pub(super) instance: Option<String>,
     /// Stream threads for each topology [default: 1]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
     pub(super) threads: Option<usize>,
     /// Where local state lies; in memory where it is not given
     #[arg(long, value_name = "DIR")]

@@ -56,6 +56,13 @@ fn run_takes_all_its_flags() {
 }
 
 #[test]
+fn no_threads_at_all_are_a_misuse_of_the_command_line() {
+    let error = Arguments::try_parse_from(["millstream", "run", "t", "--threads", "0"]).unwrap_err();
+    assert_eq!(error.exit_code(), 2);
+    assert!(error.to_string().contains("--threads <N>") && error.to_string().contains('0'), "{error}");
+}
+
+#[test]
 fn settings_of_a_topology_may_be_given_wherever_one_is_named() {
     let set = |command: &str| match parsed(command).command {
         Some(Command::Run(run)) => run.own.set,

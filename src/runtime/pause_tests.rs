@@ -9,7 +9,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::cluster::Process;
 use super::config::Config;
-use super::status::AppState;
+use super::status::{AppState, Shared, ThreadStatus};
 use super::thread::Turn;
 use super::{App, Running};
 use crate::broker::memory::MemoryBroker;
@@ -384,4 +384,32 @@ fn a_paused_application_can_be_stopped_and_a_bounded_run_that_was_paused_comes_t
     bounded.resume();
     bounded.join().expect("it comes to its end");
     assert_eq!(metrics.topology("words").records_in("in").get(), 100);
+}
+
+#[test]
+fn who_rests_is_woken_by_the_end_of_the_pause_and_not_by_what_others_report() {
+    let (shared, clock, nap) = (Shared::default(), crate::SystemClock::new(), Duration::from_millis(50));
+    let rested = |timeout| {
+        let start = clock.elapsed();
+        shared.rest(timeout);
+        clock.elapsed().saturating_sub(start)
+    };
+    shared.pause(true);
+    std::thread::scope(|scope| {
+        let reporting = scope.spawn(|| {
+            while shared.pausing() {
+                shared.report(0, ThreadStatus::default());
+                std::thread::yield_now();
+            }
+        });
+        let times = [rested(nap), rested(nap)];
+        let resting = scope.spawn(|| rested(PATIENCE));
+        shared.pause(false);
+        assert!(resting.join().expect("it wakes") < PATIENCE);
+        reporting.join().expect("it ends");
+        assert!(times.iter().all(|time| *time >= nap), "{times:?}");
+    });
+    shared.pause(true);
+    shared.stop();
+    assert!(rested(PATIENCE) < PATIENCE, "who is told to stop does not rest");
 }

@@ -133,8 +133,7 @@ impl Shared {
 
     /// Asks all threads to commit and end.
     pub(crate) fn stop(&self) {
-        self.stop.store(true, Ordering::SeqCst);
-        self.changed.notify_all();
+        self.tell(|| self.stop.store(true, Ordering::SeqCst));
     }
 
     pub(crate) fn stopping(&self) -> bool {
@@ -143,7 +142,14 @@ impl Shared {
 
     /// Asks all threads to commit and process nothing more, or to go on.
     pub(crate) fn pause(&self, pause: bool) {
-        self.pause.store(pause, Ordering::SeqCst);
+        self.tell(|| self.pause.store(pause, Ordering::SeqCst));
+    }
+
+    /// Changes what threads look at before they sleep, when none is between its look and its sleep: it would not be woken.
+    fn tell(&self, change: impl FnOnce()) {
+        let inner = self.lock();
+        change();
+        drop(inner);
         self.changed.notify_all();
     }
 
@@ -211,6 +217,14 @@ impl Shared {
     pub(crate) fn wait(&self, timeout: Duration) {
         let inner = self.lock();
         let _woken = self.changed.wait_timeout(inner, timeout).unwrap_or_else(PoisonError::into_inner);
+    }
+
+    /// Sleeps until there is no pause any more, at most `timeout`. What other threads report does not wake it: each of those
+    /// that rest reports, and they would keep each other awake.
+    pub(crate) fn rest(&self, timeout: Duration) {
+        let inner = self.lock();
+        let waited = self.changed.wait_timeout_while(inner, timeout, |_| self.pausing());
+        drop(waited.unwrap_or_else(PoisonError::into_inner));
     }
 
     pub(crate) fn status(&self, threads: usize) -> Status {

@@ -235,7 +235,7 @@ impl StreamThread {
         }
         if self.rest.is_on() {
             // Not for its input, which is not read: to be told to go on.
-            return self.parts.shared.wait(timeout);
+            return self.parts.shared.rest(timeout);
         }
         self.member.wait(timeout);
     }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { launch, open, visit } from './browser.mjs';
+import { launch, open, traces, visit } from './browser.mjs';
 import { start, until } from './program.mjs';
 
 let program;
@@ -97,6 +97,58 @@ test('pause pauses, the overview says so, and resume resumes', async () => {
   await page.getByRole('button', { name: 'Resume it' }).click();
   await until('it runs', async () => (await page.locator('.tools .state').textContent()) === 'running');
   await until('records come in again', async () => (await received()).rate > 1);
+  unharmed();
+  await close();
+});
+
+test('where only some processes are paused, resume comes first and pause stays', async () => {
+  const { page, context, unharmed, close } = await asking('tasks/running-totals');
+  const status = await (await page.request.get(`${program.base}/live/status`)).json();
+  const topology = status.topologies.find(({ name }) => name === 'running-totals');
+  const [process] = topology.processes;
+  let states = [];
+  await context.route('**/live/events', (route) => {
+    const row = (state, index) => ({ ...process, address: `10.0.0.${index}:80`, here: index === 0, state });
+    topology.processes = states.map(row);
+    return route.fulfill({
+      contentType: 'text/event-stream',
+      body: `retry: 50\nevent: status\ndata: ${JSON.stringify(status)}\n\n`,
+    });
+  });
+  for (const [given, offered] of [
+    [['running', 'paused'], ['Resume…', 'Pause…']],
+    [['paused', 'paused'], ['Resume…']],
+    [['running', 'running'], ['Pause…']],
+    [['failed', 'paused'], ['Resume…']],
+  ]) {
+    states = given;
+    await page.reload();
+    const buttons = page.locator('.tools button:visible:enabled');
+    await until(`${given}: ${offered}`, async () => `${await buttons.allTextContents()}` === `${offered}`);
+  }
+  unharmed();
+  await close();
+});
+
+test('a record time that no calendar has is shown as it is, and the others are drawn', async () => {
+  const { page, context, unharmed, close } = await asking('overview');
+  const lines = [1_700_000_000_000, 1_700_000_060_000].map((t, o) => ({ p: 0, o, t, k: null, v: { count: 1 } }));
+  // In nanoseconds.
+  const records = [...lines, { ...lines[0], o: 2, t: 1_700_000_000_000_000_000 }];
+  const batch = `event: records\ndata: ${JSON.stringify({ snapshot: true, skipped: 0, records })}\n\n`;
+  await context.route('**/live/events/topic/**', (route) =>
+    route.fulfill({ contentType: 'text/event-stream', body: batch }),
+  );
+  await open(page, program.base, 'charts/running-totals/demo.purchases');
+  await until('the number is shown', async () =>
+    (await page.locator('tbody').textContent()).includes('1700000000000000000'),
+  );
+  await until('the others are drawn', async () => (await traces(page)).some((trace) => trace.x.length > 0));
+  const times = (await traces(page)).flatMap((trace) => trace.x);
+  assert.ok(
+    times.every((time) => time.startsWith('2023-11-14')),
+    `${times}`,
+  );
   unharmed();
   await close();
 });

@@ -120,10 +120,11 @@ impl Board {
 fn select<'e>(entries: impl Iterator<Item = (&'e u64, &'e Entry)>) -> Selection {
     let mut selection = Selection { json: "[".to_owned(), places: Vec::new() };
     for (place, Entry { json, .. }) in entries {
-        if selection.json.len() + json.len() > EVENT_BYTES {
-            break;
-        }
         let comma = if selection.is_empty() { "" } else { "," };
+        // One may be too large for any event, and hides none of those before it. Whoever is left out is counted as skipped.
+        if selection.json.len() + comma.len() + json.len() > EVENT_BYTES {
+            continue;
+        }
         // Writing to a string does not fail.
         let _ = write!(selection.json, "{comma}{json}");
         selection.places.push(*place);
@@ -219,6 +220,20 @@ mod tests {
         assert_eq!(selection.places.len(), 10);
         assert_eq!(selection.skipped(0, 200), 190);
         assert!(selection.json.len() <= EVENT_BYTES + 1);
+    }
+
+    #[test]
+    fn a_record_that_is_too_large_for_an_event_hides_none_of_the_others() {
+        let mut board = board("clicks");
+        put(&mut board, "a", "x");
+        let mut headers = Headers::NONE;
+        headers.push("h", Some(vec![1; EVENT_BYTES / 5]));
+        board.take(0, &RawRecord { offset: 1, timestamp: None, key: Some(b"b"), value: None, headers: &headers });
+        assert!(board.entries[&1].json.len() > EVENT_BYTES, "JSON has six letters for each of such bytes");
+        put(&mut board, "c", "z");
+        let selection = board.since(0);
+        assert_eq!(told(&selection), pairs(&[("c", "\"z\""), ("a", "\"x\"")]));
+        assert_eq!(selection.skipped(0, board.read()), 1);
     }
 
     #[test]

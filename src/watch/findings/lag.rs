@@ -39,9 +39,9 @@ fn waiting(sample: &Sample, topic: Option<&str>) -> u64 {
 }
 
 /// Of three equal parts of the time the last has more waiting than the first at every moment, and ends with more than it
-/// began: a heap that came at once and is being worked off does not grow.
+/// began: a heap that came at once and is being worked off does not grow. Nor is what came during a pause held against it.
 fn grows(series: &Series, lag: impl Fn(&Sample) -> u64) -> bool {
-    if series.length() < OVER {
+    if series.length() < OVER || series.within(OVER).any(|sample| sample.paused) {
         return false;
     }
     let lags = |from: Duration, to: Duration| {
@@ -155,6 +155,27 @@ mod tests {
         assert_eq!((found[0].kind, found[0].subject.as_deref()), (FindingKind::LagGrows, Some("in")));
         assert_eq!(found[0].what, "19,950 records of in wait, and they become 50 more a second.");
         assert!(found[0].remedy.contains("up to one thread for each of the 2 partitions"), "{}", found[0].remedy);
+    }
+
+    /// Paused from 100 s to 280 s, with so many waiting in each second of it.
+    fn pauses(lag: impl Fn(u64) -> u64) -> impl Fn(u64, &mut Sample) {
+        move |second, sample| {
+            lags(&lag, 0)(second, sample);
+            sample.counts.records_in = vec![counted("in", 50 * second.min(100) + 50 * second.saturating_sub(280))];
+            sample.paused = (100..280).contains(&second);
+        }
+    }
+
+    #[test]
+    fn what_came_during_a_pause_is_not_growth() {
+        let heap = |second: u64| match second {
+            100..=280 => (second - 100) * 50,
+            _ => 0,
+        };
+        assert_eq!(tell(find, 0..600, pauses(heap)).0, []);
+        let (when, found) = tell(find, 0..600, pauses(|second| second * 200));
+        assert!(when.len() == 1 && (450..470).contains(&when[0].start), "what grows after it is: {when:?}");
+        assert_eq!(found[0].kind, FindingKind::LagGrows);
     }
 
     #[test]

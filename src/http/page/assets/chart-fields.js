@@ -1,5 +1,6 @@
 // What a record has that can be drawn: its fields, with their numbers, texts and times.
 
+import { isInstant } from './format.js';
 import { isObject, numeric, show } from './json.js';
 
 const TIME_NAME = /(^|[_.])(time|ts|timestamp|epoch|second|date|start|end)$|time_?stamp$|_time$|Time$|Start$|End$/;
@@ -10,8 +11,8 @@ const DEPTH = 3;
 
 /**
  * A record, or one element of a list in it, as a row of fields.
- * `gone` is a tombstone: the key's row is no more.
- * @typedef {{key: string|null, gone: boolean, listed: boolean, place: string, partition: number, time: number, fields: Map<string, any>}} Row
+ * `gone` is a tombstone: the key's row is no more. `time` is null where the record has none that could be drawn.
+ * @typedef {{key: string|null, gone: boolean, listed: boolean, place: string, partition: number, time: number|null, fields: Map<string, any>}} Row
  * @returns {Row[]} one row; of a record that has a list of objects one for each of them, which has the record's own fields too
  */
 export function rows(record) {
@@ -23,7 +24,7 @@ export function rows(record) {
     key,
     gone: record.v === null || record.v === undefined,
     listed: false,
-    time: record.t,
+    time: isInstant(record.t) ? Number(record.t) : null,
     partition: record.p,
     place: `${record.p}:${record.o}`,
     fields,

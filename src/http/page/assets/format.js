@@ -63,21 +63,27 @@ export function behind(ms) {
   return ms < -999 ? `${span(ms)} ahead` : span(Math.max(0, ms));
 }
 
-/** The time of day, for what is of today. */
-export function clock(ms) {
-  return ms === null || ms === undefined ? '–' : new Date(ms).toLocaleTimeString('en-GB');
+const LAST_INSTANT_MS = 8.64e15;
+
+/** Whether a calendar has it: what has been written in nanoseconds lies beyond all dates. */
+export function isInstant(ms) {
+  return ms !== null && ms !== undefined && Math.abs(ms) <= LAST_INSTANT_MS;
 }
 
-/** An instant in full, in UTC, as logs have it. */
+/** The time of day, for what is of today. Of what is no instant the number as it is. */
+export function clock(ms) {
+  if (ms === null || ms === undefined) return '–';
+  return isInstant(ms) ? new Date(ms).toLocaleTimeString('en-GB') : String(ms);
+}
+
+/** An instant in full, in UTC, as logs have it. Of what is none the number as it is. */
 export function instant(ms) {
   if (ms === null || ms === undefined) return '–';
-  const date = new Date(ms);
-  return Number.isNaN(date.getTime())
-    ? String(ms)
-    : date
-        .toISOString()
-        .replace('T', ' ')
-        .replace(/(\.000)?Z$/, '');
+  if (!isInstant(ms)) return String(ms);
+  return new Date(ms)
+    .toISOString()
+    .replace('T', ' ')
+    .replace(/(\.000)?Z$/, '');
 }
 
 /** Text that is cut where it would be too long for its place. */

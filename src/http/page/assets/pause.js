@@ -18,13 +18,19 @@ const WORDS = {
   },
 };
 
+/** States of a process that can be paused. */
+const GOES = new Set(['starting', 'restoring', 'running']);
+
 /**
- * A button and its dialog.
+ * Its buttons and their dialog. The second button is there while some processes are paused and others run: a process that
+ * was started again has forgotten the pause.
  * @param {string} name of the topology
- * @returns {{button: HTMLElement, dialog: HTMLDialogElement, result: HTMLElement, update(state: string): void}}
+ * @returns {{buttons: HTMLElement[], dialog: HTMLDialogElement, result: HTMLElement, update(topology: object): void}}
  */
 export function pausing(name) {
-  const button = h('button', { type: 'button' });
+  const first = h('button', { type: 'button', on: { click: () => question(action) } });
+  const again = { click: () => question('pause') };
+  const second = h('button', { type: 'button', hidden: true, on: again }, WORDS.pause.button);
   const result = h('div', { class: 'note', role: 'status' });
   const title = h('h2');
   const what = h('p');
@@ -41,16 +47,16 @@ export function pausing(name) {
   );
   title.id = 'pause-title';
   let action = 'pause';
-  button.addEventListener('click', () => {
-    const words = WORDS[action];
+  const question = (asked) => {
+    const words = WORDS[asked];
     setText(title, words.question(name));
     setText(what, words.what);
     setText(confirm, words.confirm);
     setText(problem, '');
-    confirm.value = action;
+    confirm.value = asked;
     dialog.showModal();
     confirm.focus();
-  });
+  };
   confirm.addEventListener('click', async () => {
     attribute(confirm, 'disabled', true);
     try {
@@ -63,13 +69,19 @@ export function pausing(name) {
     attribute(confirm, 'disabled', false);
   });
   return {
-    button,
+    buttons: [first, second],
     dialog,
     result,
-    update: (state) => {
-      action = state === 'paused' ? 'resume' : 'pause';
-      setText(button, WORDS[action].button);
-      attribute(button, 'disabled', state === 'failed' || state === 'stopped' || state === 'stopping');
+    update: ({ state, processes }) => {
+      const paused = processes.some((process) => process.state === 'paused');
+      const ends = state === 'failed' || state === 'stopped' || state === 'stopping';
+      const both = paused && processes.some((process) => GOES.has(process.state));
+      action = paused ? 'resume' : 'pause';
+      setText(first, WORDS[action].button);
+      attribute(first, 'disabled', ends && !paused);
+      // Whoever has just used it stays where the buttons are.
+      if (!both && document.activeElement === second) first.focus();
+      attribute(second, 'hidden', !both);
     },
   };
 }

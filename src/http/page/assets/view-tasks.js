@@ -35,7 +35,7 @@ function open(root, live, name) {
     'Restore',
   ]);
   root.append(
-    h('div', { class: 'tools' }, chip, pause.button, pause.result),
+    h('div', { class: 'tools' }, chip, ...pause.buttons, pause.result),
     findings,
     h('section', { class: 'panel' }, h('h2', {}, 'Processes'), processes.box),
     h('section', { class: 'panel' }, h('h2', {}, 'Tasks by process and thread'), list.box),
@@ -48,7 +48,7 @@ function open(root, live, name) {
       if (!topology) return;
       attribute(chip, 'data-state', topology.state);
       chip.textContent = topology.state;
-      pause.update(topology.state);
+      pause.update(topology);
       showFindings(findings, findingsOf([topology]), live.status.time, false);
       showProcesses(processes.body, topology);
       showTasks(list.body, topology, restores);
